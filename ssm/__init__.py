@@ -1,0 +1,3 @@
+"""Linear state-space models: bases, kernels, recurrences."""
+
+__all__: list[str] = []

@@ -1,0 +1,86 @@
+"""Shared fixtures: the array kinds every function must take, and the hypothesis profile."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import settings
+
+settings.register_profile("matrica", deadline=None, max_examples=25, derandomize=True)
+settings.load_profile("matrica")
+
+
+@dataclass(frozen=True)
+class ArrayKind:
+    """One library, device and precision. ``tol`` is the relative tolerance a well-scaled result
+    must meet: about 1e4 units in the last place."""
+
+    library: str
+    single: bool
+    device: str = "cpu"
+
+    @property
+    def tol(self) -> float:
+        return 1e4 * float(np.finfo(np.float32 if self.single else np.float64).eps)
+
+    def asarray(self, values: Any) -> Any:
+        """``values`` in this library and precision; real stays real and complex complex."""
+        host = np.asarray(values)
+        if np.iscomplexobj(host):
+            host = host.astype(np.complex64 if self.single else np.complex128)
+        else:
+            host = host.astype(np.float32 if self.single else np.float64)
+        if self.library == "numpy":
+            return host
+        import torch
+
+        return torch.as_tensor(host, device=self.device)
+
+    def numpy(self, array: Any) -> np.ndarray:
+        """``array`` as NumPy, after checking that it is of this kind and precision."""
+        if self.library == "numpy":
+            assert isinstance(array, np.ndarray | np.generic), type(array)
+            host = np.asarray(array)
+        else:
+            import torch
+
+            assert isinstance(array, torch.Tensor), type(array)
+            assert array.device.type == self.device, array.device
+            host = array.detach().cpu().numpy()
+        expected = ("float32", "complex64") if self.single else ("float64", "complex128")
+        assert host.dtype.name in expected, host.dtype
+        return host
+
+
+def _kinds() -> list[Any]:
+    kinds = [
+        pytest.param(
+            ArrayKind(library, single), id=f"{library}-{'float32' if single else 'float64'}"
+        )
+        for library in ("numpy", "torch")
+        for single in (False, True)
+    ]
+    kinds.append(
+        pytest.param(ArrayKind("torch", False, "cuda"), id="torch-cuda", marks=pytest.mark.cuda)
+    )
+    return kinds
+
+
+@pytest.fixture(params=_kinds())
+def xp(request: pytest.FixtureRequest) -> ArrayKind:
+    """NumPy and torch in both precisions, and CUDA where there is a device."""
+    kind = request.param
+    if kind.device == "cuda":
+        torch = pytest.importorskip("torch")
+        if not torch.cuda.is_available():
+            pytest.skip("no CUDA device")
+    return kind
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    """A generator with a fixed seed."""
+    return np.random.default_rng(20260101)
