@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV   := .venv
 PY     := $(VENV)/bin/python
 SPHINXOPTS ?= -W --keep-going
+# A person at a terminal sees pip's progress, a log does not need it.
+QUIET := $(if $(MAKE_TERMOUT),,--quiet)
 
 # .venv is ours: it is rebuilt from nothing unless it was made here (.home, written when it is whole, holds this
 # folder's path) and no install broke off inside it (.installing stands while pip runs).
@@ -50,7 +52,7 @@ clean: ## remove what the commands wrote, the environment too
 # One stamp a set of extras. Stamps live inside .venv, so a rebuild takes them all away.
 $(VENV)/.ready-%: pyproject.toml constraints.txt $(REBUILD)
 	@touch $(VENV)/.installing
-	$(PY) -m pip install --disable-pip-version-check --quiet --constraint constraints.txt --editable '.[$*]'
+	$(PY) -m pip install --disable-pip-version-check $(QUIET) --constraint constraints.txt --editable '.[$*]'
 	@rm $(VENV)/.installing
 	@touch $@
 
