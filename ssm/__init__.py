@@ -1,3 +1,9 @@
 """Linear state-space models: bases, kernels, recurrences."""
 
-__all__: list[str] = []
+from ssm.discretization import discretize, foh_gain, phi1
+
+__all__ = [
+    "discretize",
+    "foh_gain",
+    "phi1",
+]
