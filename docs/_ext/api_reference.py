@@ -1,0 +1,102 @@
+"""Write the API reference from what the packages declare public.
+
+A package's page lists the names of its ``__all__``, grouped by the module that defines them, in the
+order of the modules' names, and then the public names of those modules that are imported by name
+(``ssm.estimators``), which are the ones whose names the package itself does not export.
+A new public name therefore appears here by itself.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+import re
+from pathlib import Path
+from types import ModuleType
+
+from sphinx.application import Sphinx
+
+
+def _first_line(obj: object) -> str:
+    return (inspect.getdoc(obj) or "").strip().partition("\n\n")[0].replace("\n", " ")
+
+
+def _public_modules(package: ModuleType) -> list[ModuleType]:
+    names = (info.name for info in pkgutil.walk_packages(package.__path__, f"{package.__name__}."))
+    return [
+        importlib.import_module(name)
+        for name in sorted(names)
+        if not any(part.startswith("_") for part in name.split("."))
+    ]
+
+
+def _declared(module: ModuleType) -> list[str]:
+    """Names that a module imported by name makes public: its ``__all__``, and nothing without one."""
+    return sorted(getattr(module, "__all__", []))
+
+
+def _section(title: str, line: str, scope: str, names: list[str]) -> str:
+    entries = "\n".join(f"   {name}" for name in names)
+    return (
+        f"{title}\n{'-' * len(title)}\n\n{line}\n\n.. currentmodule:: {scope}\n\n"
+        f".. autosummary::\n   :toctree: generated\n   :nosignatures:\n\n{entries}\n"
+    )
+
+
+def package_page(name: str) -> str:
+    """Return the reStructuredText of one package's page."""
+    package = importlib.import_module(name)
+    exported = list(package.__all__)
+    by_module: dict[str, list[str]] = {}
+    for public in sorted(exported):
+        home = getattr(getattr(package, public), "__module__", name)
+        by_module.setdefault(home, []).append(public)
+    sections = []
+    for home in sorted(by_module):
+        module = importlib.import_module(home)
+        title = home.removeprefix(f"{name}.").replace("_", " ")
+        sections.append(_section(title, _first_line(module), name, by_module[home]))
+    for module in _public_modules(package):
+        own = [public for public in _declared(module) if public not in exported]
+        if own and module.__name__ not in by_module:
+            line = f"{_first_line(module)} Import it by name: ``from {module.__name__} import {own[0]}``."
+            sections.append(_section(module.__name__, line, module.__name__, own))
+    body = "\n\n".join(sections) or "Nothing is public here yet."
+    return f"{name}\n{'=' * len(name)}\n\n{_first_line(package)}\n\n{body}\n"
+
+
+def _write(path: Path, text: str) -> None:
+    """Write only what changed, so that a second build reads nothing twice."""
+    if not path.exists() or path.read_text() != text:
+        path.write_text(text)
+
+
+def write_reference(app: Sphinx) -> None:
+    """Write ``api/*.rst``."""
+    folder = Path(app.srcdir, "api")
+    folder.mkdir(exist_ok=True)
+    packages = app.config.api_packages
+    for name in packages:
+        _write(folder / f"{name}.rst", package_page(name))
+    lines = "\n".join(
+        f":doc:`{name} <{name}>`\n   {_first_line(importlib.import_module(name))}\n" for name in packages
+    )
+    toctree = "\n".join(f"   {name}" for name in packages)
+    _write(
+        folder / "index.rst",
+        f"Reference\n=========\n\n{lines}\n.. toctree::\n   :hidden:\n   :maxdepth: 1\n\n{toctree}\n",
+    )
+
+
+def _skip(app: Sphinx, kind: str, name: str, obj: object, skip: bool, options: object) -> bool | None:
+    """Leave out the metadata-routing setters that scikit-learn attaches to every estimator."""
+    return True if re.fullmatch(r"set_\w+_request", name) else None
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Register with Sphinx, ahead of autosummary, which reads the pages written here."""
+    app.add_config_value("api_packages", [], "env")
+    app.connect("builder-inited", write_reference, priority=100)
+    app.connect("autodoc-skip-member", _skip)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
