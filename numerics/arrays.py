@@ -84,6 +84,34 @@ class Frame:
         dtype = self.xp.complex128 if self.is_complex(array) else self.xp.float64
         return self.xp.astype(array, dtype, copy=False)
 
+    def common_dtype(self, *arrays: Array) -> tuple[Array, ...]:
+        """All ``arrays`` complex when one of them is; precision is kept."""
+        if not any(self.is_complex(array) for array in arrays):
+            return arrays
+        xp = self.xp
+        single = {xp.float32: xp.complex64}
+        return tuple(
+            array
+            if self.is_complex(array)
+            else xp.astype(array, single.get(array.dtype, xp.complex128))
+            for array in arrays
+        )
+
+    def runs_on_host(self, *arrays: Array) -> bool:
+        """Whether compiled host code may take ``arrays``: NumPy, or CPU tensors without gradient.
+
+        Tensors inside ``torch.compile`` or a ``torch.func`` transform have no memory to read.
+        """
+        if self.is_numpy:
+            return True
+        if not self.is_torch or self.device.type != "cpu":
+            return False
+        torch = sys.modules["torch"]
+        return not torch.compiler.is_compiling() and not any(
+            array.requires_grad or torch._C._functorch.is_functorch_wrapped_tensor(array)
+            for array in arrays
+        )
+
     def asarray(self, values: Any) -> Array:
         """Double-precision array in this frame from host values (NumPy arrays, lists, scalars)."""
         host = np.asarray(values)
@@ -211,7 +239,7 @@ def check_choice(name: str, value: Any, choices: Collection[str]) -> None:
 
 
 def as_integer(name: str, value: Any, *, minimum: int) -> int:
-    """An integer at least ``minimum``; anything that is not an integer is a TypeError."""
+    """Read an integer at least ``minimum``; anything else is an error."""
     if isinstance(value, bool | np.bool_):
         raise TypeError(f"{name} must be an integer, got {value!r}")
     try:
@@ -224,7 +252,7 @@ def as_integer(name: str, value: Any, *, minimum: int) -> int:
 
 
 def as_float(name: str, value: Any, *, positive: bool = False) -> float:
-    """A finite real number as a Python float, positive when asked."""
+    """Read a finite real number as a Python float, positive when asked."""
     if isinstance(value, bool | np.bool_ | str | bytes):
         raise TypeError(f"{name} must be a real number, got {value!r}")
     try:
@@ -239,7 +267,7 @@ def as_float(name: str, value: Any, *, positive: bool = False) -> float:
 
 
 def as_generator(rng: Any) -> np.random.Generator:
-    """A ``numpy.random.Generator`` from a generator, a seed, None or a ``torch.Generator``.
+    """Make a ``numpy.random.Generator`` of a generator, a seed, None or a ``torch.Generator``.
 
     A ``torch.Generator`` gives the seed by one draw, so it advances as it would for any sample.
 

@@ -1,9 +1,21 @@
 """Linear state-space models: bases, kernels, recurrences."""
 
+from ssm.convolution import delayed_form, ssm_conv, ssm_recurrent
 from ssm.discretization import discretize, foh_gain, phi1
+from ssm.hippo import hippo_low_rank, hippo_matrices
+from ssm.kernels import dense_kernel, dss_kernel, vandermonde_kernel, vandermonde_matvec
 
 __all__ = [
+    "delayed_form",
+    "dense_kernel",
     "discretize",
+    "dss_kernel",
     "foh_gain",
+    "hippo_low_rank",
+    "hippo_matrices",
     "phi1",
+    "ssm_conv",
+    "ssm_recurrent",
+    "vandermonde_kernel",
+    "vandermonde_matvec",
 ]

@@ -1,0 +1,146 @@
+r"""Vandermonde products as matrix products.
+
+.. math:: K_l = \sum_n w_n z_n^l, \qquad l = qT + r:\quad
+          K_{qT+r} = \sum_n \bigl(w_n z_n^{qT}\bigr) z_n^r.
+
+The second form is one product of :math:`L/T \times N` and :math:`N \times T` factors, real when
+only the real part is asked for. The powers are built digit by digit in base 8, so a system costs
+:math:`O(N(T + L/T))` powers instead of :math:`N L`. When the exponent :math:`x = \log z` is known,
+each digit gets its own exponential :math:`e^{8^k x}` and phases do not accumulate rounding.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from numerics.arrays import Array, Frame, check_choice
+
+_RADIX = 8
+_SQUARINGS = 3
+_BLOCK_BYTES = 2**22
+_ALGORITHMS = ("auto", "matmul", "numba")
+
+
+def expand(
+    frame: Frame,
+    z: Array,
+    exponent: Array | None,
+    w: Array,
+    L: int,
+    conj: bool,
+    algorithm: str,
+) -> Array:
+    """Sum of w z**l over the modes of double-precision arrays; ``z = exp(exponent)`` if given."""
+    check_choice("algorithm", algorithm, _ALGORITHMS)
+    compiled = frame.runs_on_host(z, w)
+    if algorithm == "numba" and not compiled:
+        raise ValueError(
+            "algorithm='numba' takes NumPy arrays and CPU tensors that need no gradient;"
+            f" got {frame.xp.__name__.rsplit('.', 1)[-1]} arrays on {frame.device}"
+        )
+    is_real = not (frame.is_complex(z) or frame.is_complex(w))
+    if compiled and algorithm != "matmul" and conj:
+        return _expand_numba(frame, z, exponent, 2 * w, L)
+    fine, coarse = _factors(frame, z, exponent, w, L)
+    result = _product(frame, coarse, fine, conj or is_real)
+    result = result.reshape((*result.shape[:-2], -1))[..., :L]
+    return 2 * result if conj else result
+
+
+def _level_counts(L: int) -> list[int]:
+    """Digits each level of the base-8 ladder takes to count to L - 1."""
+    counts = [min(_RADIX, L)]
+    reach = _RADIX
+    while reach < L:
+        counts.append(min(_RADIX, -(-L // reach)))
+        reach *= _RADIX
+    return counts
+
+
+def _factors(
+    frame: Frame, z: Array, exponent: Array | None, w: Array, L: int
+) -> tuple[Array, Array]:
+    """Fine powers (..., N, T) and weighted coarse powers (..., N, Q) with T Q >= L."""
+    xp = frame.xp
+    counts = _level_counts(L)
+    split = (len(counts) + 1) // 2
+    digits = []
+    for level, count in enumerate(counts):
+        if exponent is not None:
+            base = xp.exp(exponent * _RADIX**level)
+        elif level == 0:
+            base = z
+        else:
+            for _ in range(_SQUARINGS):
+                base = base * base
+        powers = [xp.ones_like(base)]
+        for _ in range(count - 1):
+            powers.append(powers[-1] * base)
+        digits.append(xp.stack(powers, axis=-1))
+    fine = _outer_powers(frame, [frame.cast(d) for d in digits[:split]])
+    first, *rest = digits[split:] or [xp.ones_like(z)[..., None]]
+    coarse = _outer_powers(frame, [frame.cast(d) for d in (w[..., None] * first, *rest)])
+    return fine, coarse[..., : -(-L // fine.shape[-1])]
+
+
+def _outer_powers(frame: Frame, digits: list[Array]) -> Array:
+    """Products over all digits, the first running fastest."""
+    table = digits[0]
+    for digit in digits[1:]:
+        product = digit[..., :, None] * table[..., None, :]
+        table = product.reshape((*product.shape[:-2], -1))
+    return table
+
+
+def _product(frame: Frame, coarse: Array, fine: Array, real_part: bool) -> Array:
+    """Sum over modes of coarse times fine, (..., Q, T); by a real product for the real part."""
+    xp = frame.xp
+    if real_part and frame.is_complex(fine):
+        coarse = xp.concat((xp.real(coarse), -xp.imag(coarse)), axis=-2)
+        fine = xp.concat((xp.real(fine), xp.imag(fine)), axis=-2)
+    coarse, fine = frame.common_dtype(coarse, fine)
+    return xp.matmul(xp.matrix_transpose(coarse), fine)
+
+
+def _expand_numba(frame: Frame, z: Array, exponent: Array | None, w: Array, L: int) -> Array:
+    """Real part of the sum, from factors filled in cache a few systems at a time."""
+    from ssm._numba_vandermonde import exponential_ladder, real_factors
+
+    batch = np.broadcast_shapes(tuple(z.shape), tuple(w.shape))
+    N = batch[-1]
+
+    def systems(array: Array) -> np.ndarray:
+        host = np.broadcast_to(np.asarray(array), batch)
+        return np.ascontiguousarray(host, dtype=np.complex128).reshape(-1, N)
+
+    counts = _level_counts(L)
+    levels, split = len(counts), (len(counts) + 1) // 2
+    if exponent is not None:
+        ladder = exponential_ladder(systems(exponent), levels, float(_RADIX))
+    else:
+        ladder = np.empty((*systems(z).shape, levels), dtype=np.complex128)
+        ladder[..., 0] = systems(z)
+        for level in range(1, levels):
+            ladder[..., level] = ladder[..., level - 1]
+            for _ in range(_SQUARINGS):
+                ladder[..., level] *= ladder[..., level]
+    weights = systems(w)
+    M = weights.shape[0]
+    T = math.prod(counts[:split])
+    Q = -(-L // T)
+    real = np.float32 if frame.single else np.float64
+    out = np.empty((M, Q, T), dtype=real)
+    block = max(1, min(M, _BLOCK_BYTES // (2 * N * (T + Q) * out.itemsize)))
+    coarse = np.empty((block, 2 * N, Q), dtype=real)
+    fine = np.empty((block, 2 * N, T), dtype=real)
+    for start in range(0, M, block):
+        stop = min(M, start + block)
+        some = slice(0, stop - start)
+        real_factors(
+            ladder[start:stop], weights[start:stop], _RADIX, split, coarse[some], fine[some]
+        )
+        np.matmul(coarse[some].transpose(0, 2, 1), fine[some], out=out[start:stop])
+    result = out.reshape(*batch[:-1], Q * T)[..., :L]
+    return frame.xp.asarray(result, device=frame.device)
