@@ -71,6 +71,7 @@ html_show_sourcelink = False
 html_theme_options = {
     "logo": {"text": "Matrica"},
     "show_toc_level": 2,
+    "header_links_before_dropdown": 8,
     "navigation_with_keys": False,
     "show_prev_next": False,
     "footer_start": ["copyright"],
@@ -80,6 +81,6 @@ html_theme_options = {
 }
 html_sidebars = {"index": [], "start": [], "benchmarks": [], "contributing": []}
 
-# MathJax comes out of a package and is copied beside the pages: nothing is fetched when they are read.
+# MathJax comes out of a package and is copied beside the pages: reading them fetches nothing.
 mathjax_path = "mathjax/tex-chtml.js"
 mathjax3_config = {"options": {"enableMenu": False}}

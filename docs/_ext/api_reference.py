@@ -32,7 +32,7 @@ def _public_modules(package: ModuleType) -> list[ModuleType]:
 
 
 def _declared(module: ModuleType) -> list[str]:
-    """Names that a module imported by name makes public: its ``__all__``, and nothing without one."""
+    """Return what a module imported by name makes public: its ``__all__``."""
     return sorted(getattr(module, "__all__", []))
 
 
@@ -60,8 +60,10 @@ def package_page(name: str) -> str:
     for module in _public_modules(package):
         own = [public for public in _declared(module) if public not in exported]
         if own and module.__name__ not in by_module:
-            line = f"{_first_line(module)} Import it by name: ``from {module.__name__} import {own[0]}``."
-            sections.append(_section(module.__name__, line, module.__name__, own))
+            how = f"Import it by name: ``from {module.__name__} import {own[0]}``."
+            sections.append(
+                _section(module.__name__, f"{_first_line(module)} {how}", module.__name__, own)
+            )
     body = "\n\n".join(sections) or "Nothing is public here yet."
     return f"{name}\n{'=' * len(name)}\n\n{_first_line(package)}\n\n{body}\n"
 
@@ -79,17 +81,16 @@ def write_reference(app: Sphinx) -> None:
     packages = app.config.api_packages
     for name in packages:
         _write(folder / f"{name}.rst", package_page(name))
-    lines = "\n".join(
-        f":doc:`{name} <{name}>`\n   {_first_line(importlib.import_module(name))}\n" for name in packages
-    )
-    toctree = "\n".join(f"   {name}" for name in packages)
-    _write(
-        folder / "index.rst",
-        f"Reference\n=========\n\n{lines}\n.. toctree::\n   :hidden:\n   :maxdepth: 1\n\n{toctree}\n",
-    )
+    entries = [
+        f":doc:`{name} <{name}>`\n   {_first_line(importlib.import_module(name))}\n"
+        for name in packages
+    ]
+    head = ["Reference", "=========", "", *entries]
+    tree = [".. toctree::", "   :hidden:", "   :maxdepth: 1", "", *(f"   {n}" for n in packages)]
+    _write(folder / "index.rst", "\n".join([*head, *tree, ""]))
 
 
-def _skip(app: Sphinx, kind: str, name: str, obj: object, skip: bool, options: object) -> bool | None:
+def _skip(app: Sphinx, kind: str, name: str, *rest: object) -> bool | None:
     """Leave out the metadata-routing setters that scikit-learn attaches to every estimator."""
     return True if re.fullmatch(r"set_\w+_request", name) else None
 

@@ -1,7 +1,7 @@
 """Show the records that the benchmarks wrote, so that no measured figure is typed by hand.
 
 ``.. benchmark:: NAME`` sets the tables and checks of ``benchmarks/results/NAME.json``;
-``:tables: 1 3`` keeps some of the tables (counted from 1) and ``:no-checks:`` leaves the checks out.
+``:tables: 1 3`` keeps some of the tables (counted from 1), ``:no-checks:`` leaves the checks out.
 Without a record it says which command writes one.
 ``.. benchmark-index::`` sets every record there is, each under its own heading.
 """
@@ -69,7 +69,8 @@ def contents(record: dict[str, Any], wanted: Sequence[int], checks: bool) -> lis
     """Return the nodes of one record."""
     made: list[nodes.Node] = []
     if record["status"] != "ok":
-        return [nodes.note("", nodes.paragraph("", f"This run did not finish: {record['message']}"))]
+        message = f"This run did not finish: {record['message']}"
+        return [nodes.note("", nodes.paragraph("", message))]
     for number, table in enumerate(record["tables"], start=1):
         if wanted and number not in wanted:
             continue
@@ -82,8 +83,8 @@ def contents(record: dict[str, Any], wanted: Sequence[int], checks: bool) -> lis
             made.append(_small("Published figures: " + "; ".join(table["sources"]) + "."))
     if checks and record["checks"]:
         rows = [
-            [check["what"], check["target"], check["measured"], "met" if check["met"] else "not met"]
-            for check in record["checks"]
+            [c["what"], c["target"], c["measured"], "met" if c["met"] else "not met"]
+            for c in record["checks"]
         ]
         made.append(table_node(["what", "target", "measured", ""], rows))
     made += [_small(f"Left out: {reason}.") for reason in record["skipped"]]

@@ -1,11 +1,12 @@
 r"""
-Five ways to sample an oscillator
+Four ways to sample an oscillator
 =================================
 
-A damped oscillator :math:`\ddot y + 2\zeta\omega\,\dot y + \omega^2 y = u` is released by a kick at time 0. Sampled with a step
-that takes about eight samples a period, the rules for discretising it disagree visibly: Euler's explicit rule
-gains energy and diverges, its implicit rule loses energy, the bilinear rule keeps the amplitude and gets the frequency
-slightly wrong, and the matrix exponential is on the curve.
+A damped oscillator :math:`\ddot y + 2\zeta\omega\,\dot y + \omega^2 y = u` is released by a kick at
+time 0. Sampled with a step that takes about eight samples a period, the rules for discretising it
+disagree visibly: Euler's explicit rule gains energy and diverges, its implicit rule loses energy,
+the bilinear rule keeps the amplitude and gets the frequency slightly wrong, and the matrix
+exponential is on the curve.
 """
 
 import warnings
