@@ -39,10 +39,11 @@ def exact(t):
     return omega * np.exp(-zeta * omega * t) * np.sin(damped * t) / damped
 
 
-print("largest error of the matrix exponential:", np.abs(orbits["zoh"] - exact(steps * dt)).max())
+error = np.abs(orbits["zoh"] - exact(steps * dt)).max()
+print(f"largest error of the matrix exponential: {error:.1e}")
 
 # %%
-# The colours follow the rules, the grey line is the true motion.
+# The grey line is the true motion, the dots are what each rule makes of it.
 
 t = np.linspace(0, steps[-1] * dt, 2000)
 fig, axes = plt.subplots(2, 2, sharex=True, sharey=True)
