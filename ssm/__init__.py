@@ -1,11 +1,24 @@
 """Linear state-space models: bases, kernels, recurrences."""
 
+from ssm.companion import (
+    companion_c_tilde,
+    companion_extend,
+    companion_forecast,
+    companion_kernel,
+    companion_matrix,
+    normalize_companion,
+)
 from ssm.convolution import delayed_form, ssm_conv, ssm_recurrent
 from ssm.discretization import discretize, foh_gain, phi1
 from ssm.hippo import hippo_low_rank, hippo_matrices
 from ssm.kernels import dense_kernel, dss_kernel, vandermonde_kernel, vandermonde_matvec
 
 __all__ = [
+    "companion_c_tilde",
+    "companion_extend",
+    "companion_forecast",
+    "companion_kernel",
+    "companion_matrix",
     "delayed_form",
     "dense_kernel",
     "discretize",
@@ -13,6 +26,7 @@ __all__ = [
     "foh_gain",
     "hippo_low_rank",
     "hippo_matrices",
+    "normalize_companion",
     "phi1",
     "ssm_conv",
     "ssm_recurrent",
