@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import gc
 import statistics
 import time
@@ -12,11 +13,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Timing:
-    """The repetitions of one callable.
-
-    `ratio` is the median over rounds of its time divided by the baseline's time in the same round
-    (``nan`` without a baseline).
-    """
+    """The repetitions of one callable; `ratio` is `over` the baseline, ``nan`` without one."""
 
     name: str
     seconds: tuple[float, ...]
@@ -44,6 +41,11 @@ class Timing:
     def ms(self) -> float:
         """Median time in milliseconds."""
         return 1e3 * self.median
+
+    def over(self, other: Timing) -> float:
+        """Median over the rounds that both took part in of this time divided by `other`'s."""
+        pairs = zip(self.seconds, other.seconds, strict=False)
+        return statistics.median(ours / theirs for ours, theirs in pairs)
 
 
 def time_interleaved(
@@ -123,14 +125,13 @@ def time_interleaved(
         if collecting:
             gc.enable()
 
-    timings = {}
+    timings: dict[str, Timing] = {}
     for name in names:
         seconds = tuple(took[name] for took in rounds if name in took)
-        ratio = float("nan")
-        if baseline is not None:
-            both = [took for took in rounds if name in took and baseline in took]
-            ratio = statistics.median(took[name] / took[baseline] for took in both)
-        timings[name] = Timing(name, seconds, ratio)
+        timings[name] = Timing(name, seconds)
+    if baseline is not None:
+        peer = timings[baseline]
+        timings = {n: dataclasses.replace(t, ratio=t.over(peer)) for n, t in timings.items()}
     return timings
 
 

@@ -64,6 +64,11 @@ def test_a_slow_peer_takes_part_in_the_first_rounds_only():
     assert timings["ours"].ratio == pytest.approx(0.02)
 
 
+def test_any_two_compare_over_the_rounds_that_both_took_part_in():
+    slow, quick = Timing("slow", (8.0, 20.0)), Timing("quick", (2.0, 4.0, 100.0))
+    assert slow.over(quick) == 4.5
+
+
 def test_no_baseline_gives_no_ratio_and_one_repetition_no_spread():
     shop = Workshop(a=[1.0])
     timing = time_interleaved(shop.callables, repeats=1, warmup=0, clock=shop.clock)["a"]
