@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import dataclass
 from typing import Any
 
@@ -84,3 +86,16 @@ def xp(request: pytest.FixtureRequest) -> ArrayKind:
 def rng() -> np.random.Generator:
     """A generator with a fixed seed."""
     return np.random.default_rng(20260101)
+
+
+@pytest.fixture
+def run_python() -> Any:
+    """Run code in a fresh interpreter and return what it prints."""
+
+    def run(code: str) -> str:
+        done = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        )
+        return done.stdout
+
+    return run
