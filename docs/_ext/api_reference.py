@@ -16,6 +16,7 @@ from pathlib import Path
 from types import ModuleType
 
 from sphinx.application import Sphinx
+from sphinx.config import Config
 
 
 def _first_line(obj: object) -> str:
@@ -74,11 +75,11 @@ def _write(path: Path, text: str) -> None:
         path.write_text(text)
 
 
-def write_reference(app: Sphinx) -> None:
+def write_reference(app: Sphinx, config: Config) -> None:
     """Write ``api/*.rst``."""
     folder = Path(app.srcdir, "api")
     folder.mkdir(exist_ok=True)
-    packages = app.config.api_packages
+    packages = config.api_packages
     for name in packages:
         _write(folder / f"{name}.rst", package_page(name))
     entries = [
@@ -96,8 +97,8 @@ def _skip(app: Sphinx, kind: str, name: str, *rest: object) -> bool | None:
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
-    """Register with Sphinx, ahead of autosummary, which reads the pages written here."""
+    """Register with Sphinx, for the moment before it looks which pages there are."""
     app.add_config_value("api_packages", [], "env")
-    app.connect("builder-inited", write_reference, priority=100)
+    app.connect("config-inited", write_reference)
     app.connect("autodoc-skip-member", _skip)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
