@@ -72,6 +72,8 @@ html_theme_options = {
     "logo": {"text": "Matrica"},
     "show_toc_level": 2,
     "header_links_before_dropdown": 8,
+    "navbar_align": "left",
+    "navbar_persistent": ["search-button"],
     "navigation_with_keys": False,
     "show_prev_next": False,
     "footer_start": ["copyright"],
@@ -79,7 +81,9 @@ html_theme_options = {
     "secondary_sidebar_items": ["page-toc"],
     "pygments_light_style": "tango",
 }
-html_sidebars = {"index": [], "start": [], "benchmarks": [], "contributing": []}
+html_sidebars = {
+    page: [] for page in ("index", "start", "conventions", "benchmarks", "contributing", "search")
+}
 
 # MathJax comes out of a package and is copied beside the pages: reading them fetches nothing.
 mathjax_path = "mathjax/tex-chtml.js"

@@ -29,28 +29,41 @@ def load(path: Path) -> dict[str, Any]:
     return record
 
 
-def table_node(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> nodes.table:
-    """Return a table."""
+def inline(text: str) -> list[nodes.Node]:
+    """Return a record's words as nodes; what stands between backquotes is code."""
+    parts = text.replace("``", "`").split("`")
+    if len(parts) % 2 == 0:
+        return [nodes.Text(text)]
+    return [
+        nodes.literal("", part) if position % 2 else nodes.Text(part)
+        for position, part in enumerate(parts)
+    ]
+
+
+def table_node(
+    headings: Sequence[str], rows: Sequence[Sequence[str]], kind: str = "figures"
+) -> nodes.table:
+    """Return a table; its class tells the style sheet whether figures or words are in it."""
     group = nodes.tgroup(cols=len(headings))
     group += [nodes.colspec(colwidth=1) for _ in headings]
     head, body = nodes.thead(), nodes.tbody()
     group += [head, body]
     head += _row(headings)
     body += [_row(row) for row in rows]
-    return nodes.table("", group, classes=["benchmark"])
+    return nodes.table("", group, classes=["benchmark", kind])
 
 
 def _row(cells: Sequence[str]) -> nodes.row:
     row = nodes.row()
     for cell in cells:
         entry = nodes.entry()
-        entry += nodes.paragraph("", str(cell))
+        entry += nodes.paragraph("", "", *inline(cell))
         row += entry
     return row
 
 
 def _small(text: str) -> nodes.paragraph:
-    return nodes.paragraph("", text, classes=["benchmark-origin"])
+    return nodes.paragraph("", "", *inline(text), classes=["benchmark-origin"])
 
 
 def origin(record: dict[str, Any]) -> str:
@@ -60,7 +73,7 @@ def origin(record: dict[str, Any]) -> str:
     known = ", ".join(f"{name} {versions[name]}" for name in versions if name != "matrica")
     form = "quick form" if record["quick"] else "full form"
     return (
-        f"Measured by “python -m benchmarks {record['name']}”, {form}, {where['date']}: "
+        f"Measured by `python -m benchmarks {record['name']}`, {form}, {where['date']}: "
         f"{where['cpu']}, {where['cores']} cores, GPU {where['gpu'] or 'none'}; {known}."
     )
 
@@ -75,7 +88,7 @@ def contents(record: dict[str, Any], wanted: Sequence[int], checks: bool) -> lis
         if wanted and number not in wanted:
             continue
         title = nodes.paragraph()
-        title += nodes.strong("", table["title"])
+        title += nodes.strong("", "", *inline(table["title"]))
         made += [title, table_node(table["columns"], table["cells"])]
         if table["note"]:
             made.append(_small(table["note"]))
@@ -86,7 +99,7 @@ def contents(record: dict[str, Any], wanted: Sequence[int], checks: bool) -> lis
             [c["what"], c["target"], c["measured"], "met" if c["met"] else "not met"]
             for c in record["checks"]
         ]
-        made.append(table_node(["what", "target", "measured", ""], rows))
+        made.append(table_node(["what", "target", "measured", ""], rows, "checks"))
     made += [_small(f"Left out: {reason}.") for reason in record["skipped"]]
     made.append(_small(origin(record)))
     return made
@@ -125,10 +138,10 @@ class BenchmarkIndexDirective(SphinxDirective):
         for path in sorted(folder.glob("*.json")):
             record = load(path)
             section = nodes.section(ids=[nodes.make_id(f"benchmark-{record['name']}")])
-            section += nodes.title("", record["title"])
+            section += nodes.title("", "", *inline(record["title"]))
             asked = record["asked"] or record["summary"]
             if asked:
-                section += nodes.paragraph("", asked)
+                section += nodes.paragraph("", "", *inline(asked))
             section += contents(record, [], checks=True)
             made.append(section)
         if not made:
