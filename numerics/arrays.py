@@ -89,11 +89,10 @@ class Frame:
         if not any(self.is_complex(array) for array in arrays):
             return arrays
         xp = self.xp
-        single = {xp.float32: xp.complex64}
         return tuple(
             array
             if self.is_complex(array)
-            else xp.astype(array, single.get(array.dtype, xp.complex128))
+            else xp.astype(array, xp.complex64 if array.dtype == xp.float32 else xp.complex128)
             for array in arrays
         )
 
@@ -106,11 +105,7 @@ class Frame:
             return True
         if not self.is_torch or self.device.type != "cpu":
             return False
-        torch = sys.modules["torch"]
-        return not torch.compiler.is_compiling() and not any(
-            array.requires_grad or torch._C._functorch.is_functorch_wrapped_tensor(array)
-            for array in arrays
-        )
+        return not any(array.requires_grad or _is_traced(self, array) for array in arrays)
 
     def asarray(self, values: Any) -> Array:
         """Double-precision array in this frame from host values (NumPy arrays, lists, scalars)."""
@@ -179,10 +174,8 @@ def frame_like(like: Array | None) -> Frame:
 
 
 def check_finite(name: str, array: Array, frame: Frame) -> None:
-    """Refuse NaN and infinity. Not looked at while torch traces a graph: there are no values."""
-    if frame.is_torch and sys.modules["torch"].compiler.is_compiling():
-        return
-    if not bool(frame.xp.all(frame.xp.isfinite(array))):
+    """Refuse NaN and infinity. Inside a torch transform there are no values to look at."""
+    if not _is_traced(frame, array) and not bool(frame.xp.all(frame.xp.isfinite(array))):
         raise ValueError(f"{name} must be finite, got NaN or infinity")
 
 
@@ -195,9 +188,7 @@ def check_real(name: str, array: Array, frame: Frame) -> None:
 def check_positive(name: str, array: Array, frame: Frame) -> None:
     """Refuse complex, zero and negative values."""
     check_real(name, array, frame)
-    if frame.is_torch and sys.modules["torch"].compiler.is_compiling():
-        return
-    if not bool(frame.xp.all(array > 0)):
+    if not _is_traced(frame, array) and not bool(frame.xp.all(array > 0)):
         raise ValueError(f"{name} must be positive, got {_preview(array)}")
 
 
@@ -288,6 +279,15 @@ def as_generator(rng: Any) -> np.random.Generator:
     except (TypeError, ValueError) as error:
         message = f"rng must be a Generator, an integer seed or None, got {rng!r}"
         raise type(error)(message) from None
+
+
+def _is_traced(frame: Frame, array: Array) -> bool:
+    if not frame.is_torch:
+        return False
+    torch = sys.modules["torch"]
+    return bool(
+        torch.compiler.is_compiling() or torch._C._functorch.is_functorch_wrapped_tensor(array)
+    )
 
 
 def _is_scalar(value: Any) -> bool:
