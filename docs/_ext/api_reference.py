@@ -1,9 +1,8 @@
 """Write the API reference from what the packages declare public.
 
 A package's page lists the names of its ``__all__``, grouped by the module that defines them, in the
-order of the modules' names, and then the public names of those modules that are imported by name
-(``ssm.estimators``), which are the ones whose names the package itself does not export.
-A new public name therefore appears here by itself.
+order of the modules' names, and then what the modules that are imported by name define
+(``ssm.estimators``). A new public name therefore appears here by itself.
 """
 
 from __future__ import annotations
@@ -18,23 +17,30 @@ from types import ModuleType
 from sphinx.application import Sphinx
 from sphinx.config import Config
 
+IMPORTED_BY_NAME = ("estimators", "gpytorch", "nn", "symbolic")
+
 
 def _first_line(obj: object) -> str:
     return (inspect.getdoc(obj) or "").strip().partition("\n\n")[0].replace("\n", " ")
 
 
-def _public_modules(package: ModuleType) -> list[ModuleType]:
+def _imported_by_name(package: ModuleType) -> list[ModuleType]:
     names = (info.name for info in pkgutil.walk_packages(package.__path__, f"{package.__name__}."))
     return [
         importlib.import_module(name)
         for name in sorted(names)
-        if not any(part.startswith("_") for part in name.split("."))
+        if name.rpartition(".")[2] in IMPORTED_BY_NAME
     ]
 
 
-def _declared(module: ModuleType) -> list[str]:
-    """Return what a module imported by name makes public: its ``__all__``."""
-    return sorted(getattr(module, "__all__", []))
+def _defined(module: ModuleType) -> list[str]:
+    return sorted(
+        name
+        for name, obj in vars(module).items()
+        if not name.startswith("_")
+        and (inspect.isclass(obj) or inspect.isfunction(obj))
+        and obj.__module__ == module.__name__
+    )
 
 
 def _section(title: str, line: str, scope: str, names: list[str]) -> str:
@@ -58,13 +64,11 @@ def package_page(name: str) -> str:
         module = importlib.import_module(home)
         title = home.removeprefix(f"{name}.").replace("_", " ")
         sections.append(_section(title, _first_line(module), name, by_module[home]))
-    for module in _public_modules(package):
-        own = [public for public in _declared(module) if public not in exported]
-        if own and module.__name__ not in by_module:
-            how = f"Import it by name: ``from {module.__name__} import {own[0]}``."
-            sections.append(
-                _section(module.__name__, f"{_first_line(module)} {how}", module.__name__, own)
-            )
+    for module in _imported_by_name(package):
+        own = _defined(module)
+        how = f"Import it by name: ``from {module.__name__} import {own[0]}``."
+        line = f"{_first_line(module)} {how}"
+        sections.append(_section(module.__name__, line, module.__name__, own))
     body = "\n\n".join(sections) or "Nothing is public here yet."
     return f"{name}\n{'=' * len(name)}\n\n{_first_line(package)}\n\n{body}\n"
 
