@@ -12,6 +12,8 @@ from ssm.convolution import delayed_form, ssm_conv, ssm_recurrent
 from ssm.discretization import discretize, foh_gain, phi1
 from ssm.hippo import hippo_low_rank, hippo_matrices
 from ssm.kernels import dense_kernel, dss_kernel, vandermonde_kernel, vandermonde_matvec
+from ssm.online_legs import legs_project_online
+from ssm.projection import hippo_project
 
 __all__ = [
     "companion_c_tilde",
@@ -26,6 +28,8 @@ __all__ = [
     "foh_gain",
     "hippo_low_rank",
     "hippo_matrices",
+    "hippo_project",
+    "legs_project_online",
     "normalize_companion",
     "phi1",
     "ssm_conv",
