@@ -1,3 +1,6 @@
-"""Spaces with structure: SPD matrices, Lie groups, surfaces, vector-symbolic algebra, covariance models."""
+"""Spaces with structure: SPD matrices, Lie groups, surfaces, vector-symbolic algebra.
+
+Covariance models with structure belong here too.
+"""
 
 __all__: list[str] = []
