@@ -199,15 +199,15 @@ def discretize_double(
     alpha: float | None = None,
     diagonal: bool = False,
 ) -> tuple[Array, Array]:
-    """Discretise trusted double-precision arrays; ``alpha`` resolved for the GBT rules."""
+    """Discretise trusted double-precision arrays."""
     xp = frame.xp
-    alpha = _GBT_ALPHA.get(method, alpha)
+    weight = _GBT_ALPHA.get(method, alpha)
     if diagonal:
         step = dt[..., None]
         x = step * A
-        if method in ("gbt", *_GBT_ALPHA):
-            denominator = 1 - alpha * x
-            return (1 + (1 - alpha) * x) / denominator, step * B / denominator
+        if weight is not None:
+            denominator = 1 - weight * x
+            return (1 + (1 - weight) * x) / denominator, step * B / denominator
         Ad = xp.exp(x)
         if method == "zoh":
             return Ad, step * phi1_double(frame, x) * B
@@ -215,15 +215,15 @@ def discretize_double(
             return Ad, _full(frame, step * B, Ad)
         phi2 = _phi2(frame, x)
         return Ad, step * (phi1_double(frame, x) - phi2 + Ad * phi2) * B
-    if method in ("gbt", *_GBT_ALPHA):
+    if weight is not None:
         x = dt[..., None, None] * A
         identity = xp.eye(A.shape[-1], dtype=A.dtype, device=frame.device)
         columns = dt[..., None] * B
         batch = broadcast_batch(A=tuple(x.shape[:-2]), B=tuple(columns.shape[:-1]))
         x = xp.broadcast_to(x, (*batch, *x.shape[-2:]))
         columns = xp.broadcast_to(columns, (*batch, columns.shape[-1]))
-        right = xp.concat((identity + (1 - alpha) * x, columns[..., None]), axis=-1)
-        solved = xp.linalg.solve(identity - alpha * x, right)
+        right = xp.concat((identity + (1 - weight) * x, columns[..., None]), axis=-1)
+        solved = xp.linalg.solve(identity - weight * x, right)
         return solved[..., :-1], solved[..., -1]
     if method == "impulse":
         Ad = expm_double(frame, dt[..., None, None] * A)
