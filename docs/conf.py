@@ -31,6 +31,7 @@ exclude_patterns = ["_build", "examples"]
 templates_path = ["_templates"]
 nitpicky = False
 default_role = "code"
+toc_object_entries_show_parents = "hide"
 
 # API reference
 api_packages = ["numerics", "ssm", "geometry", "solvers"]
