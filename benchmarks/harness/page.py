@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import importlib.util
+import re
 from collections.abc import Iterable, Sequence
 from html import escape
 from pathlib import Path
@@ -31,7 +32,7 @@ def render_page(records: Sequence[Record], *, title: str) -> str:
     seconds = sum(record.seconds for record in records)
     lead = f"{len(records)} benchmarks, {form}, {seconds:.0f} s; {met} of {total} targets met"
     lead += f"; {failed} failed." if failed else "."
-    environment = records[0].environment.sentence() if records else ""
+    environment = records[-1].environment.sentence() if records else ""
     links = " · ".join(f'<a href="#{escape(r.name)}">{escape(r.name)}</a>' for r in records)
     return "\n".join(
         [
@@ -53,13 +54,13 @@ def render_page(records: Sequence[Record], *, title: str) -> str:
 
 
 def _section(record: Record) -> str:
-    parts = [f'<section id="{escape(record.name)}">', f"<h2>{escape(record.title)}</h2>"]
+    parts = [f'<section id="{escape(record.name)}">', f"<h2>{_prose(record.title)}</h2>"]
     parts.append(
         f'<p class="soft"><code>python -m benchmarks {escape(record.name)}</code>'
         f"{' · ' + escape(record.paper) if record.paper else ''} · {record.seconds:.1f} s</p>"
     )
     if record.asked:
-        parts.append(f"<p>{escape(record.asked)}</p>")
+        parts.append(f"<p>{_prose(record.asked)}</p>")
     if record.status != "ok":
         parts.append(f'<p class="{record.status}"><strong>{record.status}</strong></p>')
         parts.append(f"<pre>{escape(record.message)}</pre>")
@@ -68,8 +69,8 @@ def _section(record: Record) -> str:
         for check in record.checks:
             mark, text = ("yes", "met") if check.met else ("no", "not met")
             parts.append(
-                f'<li><span class="mark {mark}">{text}</span>{escape(check.what)}: '
-                f"target {escape(check.target)}, measured {escape(check.measured)}</li>"
+                f'<li><span class="mark {mark}">{text}</span><span>{_prose(check.what)}: '
+                f"target {_prose(check.target)}, measured {_prose(check.measured)}</span></li>"
             )
         parts.append("</ul>")
     for table in record.tables:
@@ -84,7 +85,7 @@ def _table(table: Table, *, heading: str = "h3") -> Iterable[str]:
     columns = range(len(table.columns))
     numeric = [any(isinstance(row[j], int | float) for row in table.rows) for j in columns]
     classes = [' class="number"' if number else "" for number in numeric]
-    yield f'<{heading}>{escape(table.title)}</{heading}><div class="scroll"><table><thead><tr>'
+    yield f'<{heading}>{_prose(table.title)}</{heading}><div class="scroll"><table><thead><tr>'
     yield "".join(
         f"<th{kind}>{escape(text)}</th>" for kind, text in zip(classes, table.headings, strict=True)
     )
@@ -94,12 +95,12 @@ def _table(table: Table, *, heading: str = "h3") -> Iterable[str]:
         for kind, cell in zip(classes, cells, strict=True):
             verdict = _VERDICTS.get(cell)
             row += f'<td class="{verdict}">' if verdict else f"<td{kind}>"
-            row += f"{escape(cell)}</td>"
+            row += f"{_prose(cell)}</td>"
         yield f"<tr>{row}</tr>"
     yield "</tbody></table></div>"
     for line in (table.note, *(f"Published: {source}" for source in table.sources)):
         if line:
-            yield f'<p class="soft">{escape(line)}</p>'
+            yield f'<p class="soft">{_prose(line)}</p>'
 
 
 def _figures(figures: Sequence[Figure]) -> Iterable[str]:
@@ -115,9 +116,14 @@ def _figures(figures: Sequence[Figure]) -> Iterable[str]:
         yield (
             '<figure><picture><source media="(prefers-color-scheme: dark)" '
             f'srcset="{dark}"><img src="{light}" width="{width}" alt="{escape(figure.title)}">'
-            f"</picture><figcaption><strong>{escape(figure.title)}.</strong> "
-            f"{escape(figure.caption)}</figcaption></figure>"
+            f"</picture><figcaption><strong>{_prose(figure.title)}.</strong> "
+            f"{_prose(figure.caption)}</figcaption></figure>"
         )
+
+
+def _prose(text: str) -> str:
+    """Escaped text, with what stands between backticks as code."""
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text))
 
 
 def _data_uri(png: bytes) -> str:

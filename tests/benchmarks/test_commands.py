@@ -26,7 +26,7 @@ def draw_line(canvas):
 def good(context):
     value = float(context.rng.random())
     return context.record(
-        asked="at most <2x> & more",
+        asked="at most <2x> & more of `work`",
         tables=[Table("Time <ms>", ["path", "ms"], [("ours", Published(value, "a paper"))])],
         checks=[Check.at_most("time", 1.0, 2.0, unit="x"), Check.at_most("size", 3.0, 2.0)],
         figures=[Figure("Line", "It rises.", draw_line), Figure("Again", "So too.", draw_line)],
@@ -145,7 +145,7 @@ def test_the_page_holds_everything_it_shows(entries, console, tmp_path):
     pictures = re.findall(r"data:image/png;base64,([A-Za-z0-9+/=]+)", text)
     assert len(pictures) == 4
     assert all(base64.b64decode(p).startswith(b"\x89PNG") for p in pictures)
-    assert "at most &lt;2x&gt; &amp; more" in text
+    assert "at most &lt;2x&gt; &amp; more of <code>work</code>" in text
     assert "Time &lt;ms&gt;" in text
     assert "prefers-color-scheme: dark" in text
 
