@@ -2,60 +2,50 @@
 
 from __future__ import annotations
 
-import numpy as np
-from numba import njit, prange
-
-
-@njit(cache=True, parallel=True)
-def exponential_ladder(x, levels, radix):
-    """Values exp(radix**k * x) for k < levels, shape (M, N, levels)."""
-    M, N = x.shape
-    ladder = np.empty((M, N, levels), dtype=np.complex128)
-    for m in prange(M):
-        for n in range(N):
-            scale = 1.0
-            for k in range(levels):
-                magnitude = np.exp(scale * x[m, n].real)
-                angle = scale * x[m, n].imag
-                ladder[m, n, k] = complex(magnitude * np.cos(angle), magnitude * np.sin(angle))
-                scale *= radix
-    return ladder
+from numba import njit
 
 
 @njit(cache=True)
-def _powers(start, ladder, first, last, radix, table):
-    """Fill ``table`` with start * z**(l * radix**first), growing it by one digit a level."""
-    table[0] = start
+def _multiply(table, source, target, re, im):
+    """Set row ``target`` to row ``source`` times re + i im; a row holds N reals, N imaginaries."""
+    N = re.size
+    for n in range(N):
+        a, b = table[source, n], table[source, N + n]
+        table[target, n] = a * re[n] - b * im[n]
+        table[target, N + n] = a * im[n] + b * re[n]
+
+
+@njit(cache=True)
+def _grow(table, ladder_re, ladder_im, radix):
+    """Fill ``table`` from its first row: row l is row 0 times z**l, one digit of l a level."""
+    rows = table.shape[0]
     filled = 1
-    for k in range(first, last):
-        step = ladder[k]
-        power = step
-        grown = min(filled * radix, table.shape[0])
+    for k in range(ladder_re.shape[0]):
+        re, im = ladder_re[k].copy(), ladder_im[k].copy()
+        grown = min(filled * radix, rows)
         for base in range(filled, grown, filled):
-            count = min(filled, grown - base)
-            for j in range(count):
-                table[base + j] = table[j] * power
-            power *= step
+            rounded_re, rounded_im = re.astype(table.dtype), im.astype(table.dtype)
+            for j in range(min(filled, grown - base)):
+                _multiply(table, j, base + j, rounded_re, rounded_im)
+            for n in range(re.size):
+                a, b = ladder_re[k, n], ladder_im[k, n]
+                re[n], im[n] = re[n] * a - im[n] * b, re[n] * b + im[n] * a
         filled = grown
 
 
-@njit(cache=True, parallel=True)
-def real_factors(ladder, w, radix, fine_levels, coarse, fine):
-    """Real and negated imaginary coarse powers times w, real and imaginary fine powers.
+@njit(cache=True)
+def real_factors(ladder_re, ladder_im, w, split, radix, coarse, fine):
+    """Fill ``coarse`` (M, Q, 2N) with Re and -Im of w z**(q T), ``fine`` (M, T, 2N) of z**r.
 
-    ``coarse`` (M, 2N, Q) receives Re and -Im of w z**(q T); ``fine`` (M, 2N, T) Re and Im of z**r.
+    The ladder (M, levels, N) holds z**(radix**k). The imaginary half of ``fine`` keeps its sign,
+    so that a real product over the 2N columns is the real part of the complex one.
     """
-    M, N, levels = ladder.shape
-    Q, T = coarse.shape[2], fine.shape[2]
-    for m in prange(M):
-        slow = np.empty(Q, dtype=np.complex128)
-        fast = np.empty(T, dtype=np.complex128)
-        for n in range(N):
-            _powers(1.0 + 0.0j, ladder[m, n], 0, fine_levels, radix, fast)
-            _powers(w[m, n], ladder[m, n], fine_levels, levels, radix, slow)
-            for q in range(Q):
-                coarse[m, n, q] = slow[q].real
-                coarse[m, N + n, q] = -slow[q].imag
-            for r in range(T):
-                fine[m, n, r] = fast[r].real
-                fine[m, N + n, r] = fast[r].imag
+    N = w.shape[1]
+    for m in range(w.shape[0]):
+        fine[m, 0, :N] = 1
+        fine[m, 0, N:] = 0
+        _grow(fine[m], ladder_re[m, :split], ladder_im[m, :split], radix)
+        # The conjugate of w z**l has the real and imaginary parts wanted here.
+        coarse[m, 0, :N] = w[m].real
+        coarse[m, 0, N:] = -w[m].imag
+        _grow(coarse[m], ladder_re[m, split:], -ladder_im[m, split:], radix)

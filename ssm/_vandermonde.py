@@ -106,7 +106,7 @@ def _product(frame: Frame, coarse: Array, fine: Array, real_part: bool) -> Array
 
 def _expand_numba(frame: Frame, z: Array, exponent: Array | None, w: Array, L: int) -> Array:
     """Real part of the sum, from factors filled in cache a few systems at a time."""
-    from ssm._numba_vandermonde import exponential_ladder, real_factors
+    from ssm._numba_vandermonde import real_factors
 
     batch = np.broadcast_shapes(tuple(z.shape), tuple(w.shape))
     N = batch[-1]
@@ -117,30 +117,33 @@ def _expand_numba(frame: Frame, z: Array, exponent: Array | None, w: Array, L: i
 
     counts = _level_counts(L)
     levels, split = len(counts), (len(counts) + 1) // 2
-    if exponent is not None:
-        ladder = exponential_ladder(systems(exponent), levels, float(_RADIX))
-    else:
-        ladder = np.empty((*systems(z).shape, levels), dtype=np.complex128)
-        ladder[..., 0] = systems(z)
-        for level in range(1, levels):
-            ladder[..., level] = ladder[..., level - 1]
-            for _ in range(_SQUARINGS):
-                ladder[..., level] *= ladder[..., level]
     weights = systems(w)
     M = weights.shape[0]
+    if exponent is not None:
+        scaled = systems(exponent)[:, None, :] * float(_RADIX) ** np.arange(levels)[:, None]
+        magnitude = np.exp(scaled.real)
+        ladder = magnitude * np.cos(scaled.imag), magnitude * np.sin(scaled.imag)
+    else:
+        powers = [systems(z)]
+        for _ in range(levels - 1):
+            powers.append(powers[-1])
+            for _ in range(_SQUARINGS):
+                powers[-1] = powers[-1] * powers[-1]
+        stacked = np.stack(powers, axis=1)
+        ladder = np.ascontiguousarray(stacked.real), np.ascontiguousarray(stacked.imag)
     T = math.prod(counts[:split])
     Q = -(-L // T)
     real = np.float32 if frame.single else np.float64
     out = np.empty((M, Q, T), dtype=real)
     block = max(1, min(M, _BLOCK_BYTES // (2 * N * (T + Q) * out.itemsize)))
-    coarse = np.empty((block, 2 * N, Q), dtype=real)
-    fine = np.empty((block, 2 * N, T), dtype=real)
+    coarse = np.empty((block, Q, 2 * N), dtype=real)
+    fine = np.empty((block, T, 2 * N), dtype=real)
     for start in range(0, M, block):
-        stop = min(M, start + block)
-        some = slice(0, stop - start)
+        these = slice(start, min(M, start + block))
+        some = slice(0, these.stop - start)
         real_factors(
-            ladder[start:stop], weights[start:stop], _RADIX, split, coarse[some], fine[some]
+            *(part[these] for part in (*ladder, weights)), split, _RADIX, coarse[some], fine[some]
         )
-        np.matmul(coarse[some].transpose(0, 2, 1), fine[some], out=out[start:stop])
+        np.matmul(coarse[some], fine[some].transpose(0, 2, 1), out=out[these])
     result = out.reshape(*batch[:-1], Q * T)[..., :L]
     return frame.xp.asarray(result, device=frame.device)
