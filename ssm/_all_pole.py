@@ -2,9 +2,9 @@ r"""All-pole recurrences by blocks, written once for every array library.
 
 The recurrence :math:`y_k = x_k + \sum_{m=1}^{d} a_m y_{k-m}` is division by
 :math:`D(z) = 1 - \sum_m a_m z^m`. It is run block by block, so that the rounding error of a fast
-Fourier transform is relative to its own block and not to the largest value of the whole signal. With
-:math:`q = 1/D` to the length of a block, and w the block's input plus what the block before sends
-into it, the block is :math:`q * w`.
+Fourier transform is relative to its own block and not to the largest value of the whole signal.
+With :math:`q = 1/D` to the length of a block, and w the block's input plus what the block before
+sends into it, the block is :math:`q * w`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def all_pole_fft(frame: Frame, p: Array, x: Array) -> Array:
     taps = pad(frame, xp.flip(p, axis=-1), 1, block + 1)[..., : block + 1]
     q = forward(frame, _reciprocal(frame, -taps[..., :block], block), 2 * block)
     into_next = forward(frame, taps, 2 * block)
-    blocks = []
+    blocks: list[Array] = []
     for start in range(0, n, block):
         w = x[..., start : start + block]
         if blocks:
@@ -130,23 +130,25 @@ def power_of_two(n: int) -> int:
 
 
 def _reciprocal(frame: Frame, tail: Array, size: int) -> Array:
-    """First ``size`` terms of 1 / (1 + tail), a power series with tail_0 = 0, by Newton's iteration.
+    r"""First ``size`` terms of :math:`q = 1 / (1 + t)`, a power series with :math:`t_0 = 0`.
 
-    Each step keeps the terms it has and appends as many: the new half of 1/D is minus the product of
-    the old half with what D times the old half leaves there.
+    Newton's iteration, :math:`q \leftarrow q - q\,((1 + t) q - 1)`, doubles the number of terms; a
+    second step at the same length takes away the rounding error of the first, which otherwise would
+    be multiplied by the next doubling where q grows.
     """
     xp = frame.xp
-    denominator = xp.concat([xp.ones_like(tail[..., :1]), tail[..., 1:]], axis=-1)
-    q = xp.concat([denominator[..., :1], -tail[..., 1:2]], axis=-1)
-    known = 2
-    while known < size:
-        transform = forward(frame, q, 2 * known)
-        product = backward(
-            frame, forward(frame, denominator[..., : 2 * known], 2 * known) * transform, 2 * known
-        )
-        left = forward(frame, product[..., known:], 2 * known)
-        q = xp.concat([q, -backward(frame, left * transform, 2 * known)[..., :known]], axis=-1)
-        known *= 2
+    q = xp.ones_like(tail[..., :1])
+    while q.shape[-1] < size:
+        terms = 2 * q.shape[-1]
+        for _ in range(2):
+            length = power_of_two(q.shape[-1] + terms)
+            transform = forward(frame, q, length)
+            t = tail[..., :terms]
+            left = backward(frame, forward(frame, t, length) * transform, length)[..., :terms]
+            q = pad(frame, q, 0, terms)
+            left = left + q
+            left = xp.concat([left[..., :1] - 1, left[..., 1:]], axis=-1)
+            q = q - backward(frame, forward(frame, left, length) * transform, length)[..., :terms]
     return q
 
 

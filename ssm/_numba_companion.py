@@ -6,12 +6,32 @@ infinity and signed zeros keep their meaning. The double-double loop allows noth
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numba
 import numpy as np
 from numba import njit, prange
 
 _REORDERED = {"reassoc", "contract"}
 _UNIT = 2.0**-53
 _SPLIT = 2.0**27 + 1.0
+_WORK_PER_THREAD = 2**17
+
+
+@contextmanager
+def threads(rows: int, work: int) -> Iterator[None]:
+    """Start no more threads than there are rows, nor any for less than they cost.
+
+    ``work`` counts the multiplications of one row. On a busy machine the end of a parallel loop
+    waits for the slowest thread, milliseconds where the loop itself takes microseconds.
+    """
+    before = numba.get_num_threads()
+    numba.set_num_threads(max(1, min(before, rows, rows * work // _WORK_PER_THREAD)))
+    try:
+        yield
+    finally:
+        numba.set_num_threads(before)
 
 
 @njit(cache=True, parallel=True, fastmath=_REORDERED)
@@ -28,13 +48,34 @@ def all_pole(p, x, y):
         y[s] = window[d:]
 
 
+@njit(cache=True, fastmath=_REORDERED, inline="always")
+def _dot(u, v):
+    """Sum of products over the shorter length."""
+    total = u[0] * 0
+    for i in range(min(u.shape[0], v.shape[0])):
+        total += u[i] * v[i]
+    return total
+
+
+@njit(cache=True, fastmath=_REORDERED, inline="always")
+def _sized_dot(u, v):
+    """Sum of products and of their absolute values, over the shorter length."""
+    total = u[0] * 0
+    size = 0.0
+    for i in range(min(u.shape[0], v.shape[0])):
+        term = u[i] * v[i]
+        total += term
+        size += abs(term)
+    return total, size
+
+
 @njit(cache=True, parallel=True, fastmath=_REORDERED)
 def kernel(p, b, c, K, error):
     """Fill K (S, L) and an estimate (S,) of its largest absolute rounding error.
 
     Where the absolute values of p sum to at most 1 no rounding error can grow, and the estimate
-    costs nothing. Elsewhere a synthetic error, of random sign and the size of the rounding that each
-    step may commit, runs through the same recurrence beside the kernel.
+    costs nothing. Elsewhere a synthetic error, of random sign and the size of the rounding that
+    each step may commit, runs through the same recurrence beside the kernel.
     """
     d, L = p.shape[1], K.shape[1]
     for s in prange(p.shape[0]):
@@ -42,12 +83,7 @@ def kernel(p, b, c, K, error):
         n = L - 1
         largest_head = 0.0
         for k in range(head):
-            total = b[s, 0] * c[s, k]
-            size = abs(total)
-            for j in range(1, d - k):
-                term = b[s, j] * c[s, k + j]
-                total += term
-                size += abs(term)
+            total, size = _sized_dot(b[s], c[s, k:])
             K[s, k] = total
             largest_head = max(largest_head, size)
         K[s, head:] = 0
@@ -59,22 +95,17 @@ def kernel(p, b, c, K, error):
         h = np.zeros(reach, K.dtype)
         h_size = np.zeros(reach)
         for k in range(reach):
-            for i in range(d - k):
-                term = p[s, i] * c[s, k + i]
-                h[k] += term
-                h_size[k] += abs(term)
+            h[k], h_size[k] = _sized_dot(p[s], c[s, k:])
+        b_size = np.abs(b[s])
         y = np.zeros(d + n, K.dtype)
         y_size = np.zeros(min(2 * d - 1, n))
         largest_input = 0.0
         for t in range(y_size.shape[0]):
-            total = h[0] * 0
-            size = 0.0
-            for k in range(max(0, t - d + 1), min(reach, t + 1)):
-                total += h[k] * b[s, d - 1 - t + k]
-                size += h_size[k] * abs(b[s, d - 1 - t + k])
-            y[d + t] = total
-            y_size[t] = size
-            largest_input = max(largest_input, size)
+            first = max(0, t - d + 1)
+            offset = max(0, d - 1 - t)
+            y[d + t] = _dot(h[first : t + 1], b[s, offset:])
+            y_size[t] = _dot(h_size[first : t + 1], b_size[offset:])
+            largest_input = max(largest_input, y_size[t])
 
         norm = 0.0
         for i in range(d):
@@ -102,6 +133,9 @@ def kernel(p, b, c, K, error):
                     size += abs(term)
                     grown += p[s, i] * noise[k + i]
                 y[d + k] = total
+                if not np.isfinite(total):
+                    y[d + k :] = np.inf
+                    break
                 if k < y_size.shape[0]:
                     size += y_size[k]
                 state ^= state << np.uint64(13)
@@ -113,6 +147,64 @@ def kernel(p, b, c, K, error):
             error[s] = 4 * largest + _UNIT * largest_head
         for k in range(n):
             K[s, k + 1] += y[d + k]
+
+
+@njit(cache=True, inline="always")
+def _product(a, b):
+    """Product as the unevaluated sum of its rounded value and the rounding error (Dekker 1971)."""
+    t = _SPLIT * a
+    a_high = t - (t - a)
+    a_low = a - a_high
+    t = _SPLIT * b
+    b_high = t - (t - b)
+    b_low = b - b_high
+    high = a * b
+    return high, ((a_high * b_high - high) + a_high * b_low + a_low * b_high) + a_low * b_low
+
+
+@njit(cache=True, inline="always")
+def _add_product(high, low, a, b_high, b_low):
+    """(high, low) plus the product of the double a with the double-double b."""
+    product, error = _product(a, b_high)
+    total = high + product
+    v = total - high
+    return total, low + (((high - (total - v)) + (product - v)) + (error + a * b_low))
+
+
+@njit(cache=True, parallel=True)
+def kernel_double_double(p, b, c, K):
+    """Fill K (S, L) for real rows by the same steps as `kernel`, each in double-double."""
+    d, L = p.shape[1], K.shape[1]
+    n = L - 1
+    for s in prange(p.shape[0]):
+        K[s] = 0
+        y = np.zeros((2, d + n))
+        head = np.zeros((2, min(d, L)))
+        h = np.zeros((2, min(d, n)))
+        for k in range(head.shape[1]):
+            high, low = 0.0, 0.0
+            for j in range(d - k):
+                high, low = _add_product(high, low, b[s, j], c[s, k + j], 0.0)
+            head[0, k] = high + low
+            head[1, k] = low - (head[0, k] - high)
+        for k in range(h.shape[1]):
+            high, low = 0.0, 0.0
+            for i in range(d - k):
+                high, low = _add_product(high, low, p[s, i], c[s, k + i], 0.0)
+            h[0, k] = high + low
+            h[1, k] = low - (h[0, k] - high)
+        K[s, 0] = head[0, 0]
+        for t in range(n):
+            high, low = 0.0, 0.0
+            for k in range(max(0, t - d + 1), min(h.shape[1], t + 1)):
+                high, low = _add_product(high, low, b[s, d - 1 - t + k], h[0, k], h[1, k])
+            for i in range(d):
+                high, low = _add_product(high, low, p[s, i], y[0, t + i], y[1, t + i])
+            y[0, d + t] = high + low
+            y[1, d + t] = low - (y[0, d + t] - high)
+            if t + 1 < d:
+                high, low = _add_product(high, low, 1.0, head[0, t + 1], head[1, t + 1])
+            K[s, t + 1] = high + low
 
 
 @njit(cache=True, parallel=True, fastmath=_REORDERED)

@@ -1,8 +1,8 @@
 r"""State spaces whose matrix is a companion matrix: shift, with one column of coefficients.
 
-With :math:`p \in \mathbb{C}^d` the matrix is :math:`A = S + p\, e_{d-1}^T`, where S shifts the state
-down by one. It is multiplication by x modulo :math:`x^d - \sum_i p_i x^i`, and so the sequence
-:math:`s_k = c^T A^k e_0` begins with c and goes on by the recurrence
+With :math:`p \in \mathbb{C}^d` the matrix is :math:`A = S + p\, e_{d-1}^T`, where S shifts the
+state down by one. It is multiplication by x modulo :math:`x^d - \sum_i p_i x^i`, and so the
+sequence :math:`s_k = c^T A^k e_0` begins with c and goes on by the recurrence
 :math:`s_{k+d} = \sum_i p_i s_{k+i}`. Every autoregressive model is such a system (SpaceTime,
 arXiv:2303.09489).
 
@@ -13,8 +13,8 @@ about the shift gives
           \qquad R_{uv}(z) = \sum_{l<d} z^l \sum_j u_{l+j} v_j ,
 
 three polynomials and one all-pole recurrence, which is as good at a root on the unit circle as
-anywhere: where the resolvent at the roots of unity, the published route, divides by zero, nothing is
-divided here.
+anywhere: where the resolvent at the roots of unity, the published route, divides by zero, nothing
+is divided here.
 """
 
 from __future__ import annotations
@@ -120,19 +120,21 @@ def companion_extend(p: Array, c: Array, M: int) -> Array:
     array([ 0.,  1.,  1.,  2.,  3.,  5.,  8., 13., 21., 34.])
     """
     frame, p, c = as_arrays(p=p, c=c)
-    d = _order(p=p, c=c)
+    _order(p=p, c=c)
     M = as_integer("M", M, minimum=1)
-    return frame.cast(_extend_double(frame, *_double(frame, p=p, c=c), d, M))
+    p, c = _double(frame, p=p, c=c)
+    return frame.cast(_extend_double(frame, p, c, M))
 
 
 def companion_kernel(p: Array, b: Array, c: Array, L: int, *, algorithm: str = "auto") -> Array:
     r"""Convolution kernel :math:`K_l = c^T A^l b`, l = 0..L-1, of a companion state space.
 
-    Time is :math:`O((d + L) \log (d + L))` and memory :math:`O(d + L)` for each system. With
-    ``algorithm="auto"`` in double precision the error is at most 1e-12 of the largest
-    :math:`|K_l|`, roots on the unit circle and repeated ones included: each result comes with an
-    estimate of its rounding error, and one that fails is computed again, in double-double arithmetic
-    and at last in integers of as many digits as it takes.
+    Memory is O(d + L) for each system. Time is O(dL) for short systems, where that is less, and
+    :math:`O((d + L) \log (d + L))` for long ones. With ``algorithm="auto"`` the error is at most
+    1e-12 of the largest :math:`|K_l|` in double precision, roots on the unit circle and repeated
+    ones included: each result comes with an estimate of its rounding error, and one that fails is
+    computed again in O(dL), with double-double arithmetic and at last with integers of as many
+    digits as it takes.
 
     Parameters
     ----------
@@ -143,16 +145,16 @@ def companion_kernel(p: Array, b: Array, c: Array, L: int, *, algorithm: str = "
         Length of the kernel, at least 1.
     algorithm : {"auto", "filter", "fft", "resolvent"}
         ``"filter"`` runs the recurrence itself in O(dL), ``"fft"`` runs it by blocks with fast
-        Fourier transforms, ``"auto"`` takes the faster of these and guards the error. The named ones
-        do what they say in plain double precision. ``"resolvent"`` is the published route through
-        the values at the roots of unity; an eigenvalue that is an L-th root of unity makes it NaN or
-        infinite, and it is here for comparison.
+        Fourier transforms, ``"auto"`` takes the faster of these and guards the error. The named
+        ones do what they say in plain double precision. ``"resolvent"`` is the published route
+        through the values at the roots of unity; an eigenvalue that is an L-th root of unity makes
+        it NaN, infinite or plainly wrong, and it is here for comparison.
 
     Returns
     -------
     array, shape (..., L)
         The kernels, in the kind and precision of the input. Single-precision input is computed in
-        double precision and rounded once. Torch results are differentiable in p, b and c.
+        double precision and rounded once. Torch results are differentiable in p, b and c, twice.
 
     Raises
     ------
@@ -162,7 +164,7 @@ def companion_kernel(p: Array, b: Array, c: Array, L: int, *, algorithm: str = "
     TypeError
         If the arguments are of different array libraries, or ``L`` is not an integer.
     OverflowError
-        If the kernel exceeds the range of double precision (not with ``"resolvent"``).
+        If the kernel exceeds the range of double precision, with ``"auto"``.
 
     References
     ----------
@@ -186,7 +188,7 @@ def companion_kernel(p: Array, b: Array, c: Array, L: int, *, algorithm: str = "
     check_choice("algorithm", algorithm, _ALGORITHMS)
     p, b, c = _double(frame, p=p, b=b, c=c)
     if algorithm == "resolvent":
-        tilde = c - _extend_double(frame, p, c, p.shape[-1], L + p.shape[-1])[..., L:]
+        tilde = c - _extend_double(frame, p, c, L + p.shape[-1])[..., L:]
         return frame.cast(resolvent_double(frame, p, b, tilde, L))
     return frame.cast(kernel_double(frame, p, b, c, L, algorithm))
 
@@ -232,7 +234,7 @@ def companion_c_tilde(p: Array, c: Array, L: int) -> Array:
     d = _order(p=p, c=c)
     L = as_integer("L", L, minimum=1)
     p, c = _double(frame, p=p, c=c)
-    return frame.cast(c - _extend_double(frame, p, c, d, L + d)[..., L:])
+    return frame.cast(c - _extend_double(frame, p, c, L + d)[..., L:])
 
 
 def companion_forecast(
@@ -244,8 +246,8 @@ def companion_forecast(
 
     .. math:: y_h = c^T (A + b k^T)^h x_{lag}, \qquad u_h = k^T (A + b k^T)^h x_{lag}.
 
-    The first entries read ``x_lag`` itself, with no further input. Each step costs O(d): A is a shift
-    and a column, and :math:`b k^T` an inner product.
+    The first entries read ``x_lag`` itself, with no further input. Each step costs O(d): A is a
+    shift and a column, and :math:`b k^T` an inner product.
 
     Parameters
     ----------
@@ -288,15 +290,16 @@ def companion_forecast(
     _order(p=p, b=b, c=c, k=k, x_lag=x_lag)
     H = as_integer("H", H, minimum=1)
     p, b, c, k, x = _double(frame, p=p, b=b, c=c, k=k, x_lag=x_lag)
-    if frame.is_numpy:
+    xp = frame.xp
+    if frame.runs_on_host(p, b, c, k, x):
         from ssm import _numba_companion
 
-        batch, d = p.shape[:-1], p.shape[-1]
+        batch, d = _shape(p)[:-1], p.shape[-1]
         p, b, c, k, x = (np.ascontiguousarray(v).reshape(-1, d) for v in (p, b, c, k, x))
         y, u = np.empty((2, p.shape[0], H), p.dtype)
-        _numba_companion.forecast(p, b, c, k, x.copy(), y, u)
-        return frame.cast(y.reshape(*batch, H)), frame.cast(u.reshape(*batch, H))
-    xp = frame.xp
+        with _numba_companion.threads(p.shape[0], 4 * d * H):
+            _numba_companion.forecast(p, b, c, k, x.copy(), y, u)
+        return tuple(frame.cast(xp.asarray(v.reshape(*batch, H))) for v in (y, u))
     outputs, inputs = [], []
     for _ in range(H):
         outputs.append(xp.sum(c * x, axis=-1))
@@ -352,8 +355,9 @@ def _order(**arguments: Array) -> int:
     check_shape(first, arguments[first], "d")
     d = int(arguments[first].shape[-1])
     if d == 0:
+        shape = _shape(arguments[first])
         raise ValueError(
-            f"{first} must have at least one entry, got shape {_shape(arguments[first])}"
+            f"{first} must have at least one entry on its last axis, got shape {shape}"
         )
     for name, array in arguments.items():
         check_shape(name, array, d)
@@ -366,17 +370,13 @@ def _shape(array: Array) -> tuple[int, ...]:
 
 def _double(frame: Frame, **arguments: Array) -> tuple[Any, ...]:
     """The arguments broadcast to one shape, in one dtype of double precision."""
-    xp = frame.xp
-    last = next(iter(arguments.values())).shape[-1]
     batch = broadcast_batch(**{name: _shape(v)[:-1] for name, v in arguments.items()})
-    complex_ = any(frame.is_complex(v) for v in arguments.values())
-    dtype = xp.complex128 if complex_ else xp.float64
-    return tuple(
-        xp.broadcast_to(xp.astype(v, dtype, copy=False), (*batch, last)) for v in arguments.values()
-    )
+    arrays = frame.common_dtype(*arguments.values())
+    shape = (*batch, arrays[0].shape[-1])
+    return tuple(frame.xp.broadcast_to(frame.double(v), shape) for v in arrays)
 
 
-def _extend_double(frame: Frame, p: Array, c: Array, d: int, M: int) -> Array:
+def _extend_double(frame: Frame, p: Array, c: Array, M: int) -> Array:
     first = frame.xp.zeros(p.shape, dtype=p.dtype, device=frame.device)
     first[..., 0] = 1
     return kernel_double(frame, p, first, c, M, "auto")
