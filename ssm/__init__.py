@@ -14,6 +14,7 @@ from ssm.hippo import hippo_low_rank, hippo_matrices
 from ssm.kernels import dense_kernel, dss_kernel, vandermonde_kernel, vandermonde_matvec
 from ssm.online_legs import legs_project_online
 from ssm.projection import hippo_project
+from ssm.reconstruction import hippo_reconstruct
 
 __all__ = [
     "companion_c_tilde",
@@ -29,6 +30,7 @@ __all__ = [
     "hippo_low_rank",
     "hippo_matrices",
     "hippo_project",
+    "hippo_reconstruct",
     "legs_project_online",
     "normalize_companion",
     "phi1",
