@@ -221,7 +221,7 @@ def _memory(
         "libraries.",
     )
     share = largest / whole
-    return table, Check.at_most("float64: peak memory, share of an (H, N, L) array", share, 0.125)
+    return table, Check.at_most("float64: peak memory, share of an (H, N, L) array", share, 0.25)
 
 
 def _draw(canvas: Any, bars: list[tuple[str, dict[str, float]]]) -> None:
