@@ -87,7 +87,7 @@ def _table(table: Table, *, heading: str = "h3") -> Iterable[str]:
     classes = [' class="number"' if number else "" for number in numeric]
     yield f'<{heading}>{_prose(table.title)}</{heading}><div class="scroll"><table><thead><tr>'
     yield "".join(
-        f"<th{kind}>{escape(text)}</th>" for kind, text in zip(classes, table.headings, strict=True)
+        f"<th{kind}>{_prose(text)}</th>" for kind, text in zip(classes, table.headings, strict=True)
     )
     yield "</tr></thead><tbody>"
     for cells in table.cells:
