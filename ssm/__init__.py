@@ -1,5 +1,13 @@
 """Linear state-space models: bases, kernels, recurrences."""
 
+from ssm.basis import hippo_basis, hippo_measure
+from ssm.classical import (
+    ar_to_companion,
+    arima_to_companion,
+    arma_to_companion,
+    differencing_kernel,
+    moving_average_residual_kernel,
+)
 from ssm.companion import (
     companion_c_tilde,
     companion_extend,
@@ -10,13 +18,19 @@ from ssm.companion import (
 )
 from ssm.convolution import delayed_form, ssm_conv, ssm_recurrent
 from ssm.discretization import discretize, foh_gain, phi1
+from ssm.exponential_smoothing import holt_to_ssm, holt_winters_to_ssm, ses_to_ssm
 from ssm.hippo import hippo_low_rank, hippo_matrices
 from ssm.kernels import dense_kernel, dss_kernel, vandermonde_kernel, vandermonde_matvec
 from ssm.online_legs import legs_project_online
 from ssm.projection import hippo_project
 from ssm.reconstruction import hippo_reconstruct
+from ssm.spectrum import legs_spectrum, nplr
+from ssm.transfer import hippo_transfer
 
 __all__ = [
+    "ar_to_companion",
+    "arima_to_companion",
+    "arma_to_companion",
     "companion_c_tilde",
     "companion_extend",
     "companion_forecast",
@@ -24,16 +38,26 @@ __all__ = [
     "companion_matrix",
     "delayed_form",
     "dense_kernel",
+    "differencing_kernel",
     "discretize",
     "dss_kernel",
     "foh_gain",
+    "hippo_basis",
     "hippo_low_rank",
     "hippo_matrices",
+    "hippo_measure",
     "hippo_project",
     "hippo_reconstruct",
+    "hippo_transfer",
+    "holt_to_ssm",
+    "holt_winters_to_ssm",
     "legs_project_online",
+    "legs_spectrum",
+    "moving_average_residual_kernel",
     "normalize_companion",
+    "nplr",
     "phi1",
+    "ses_to_ssm",
     "ssm_conv",
     "ssm_recurrent",
     "vandermonde_kernel",
