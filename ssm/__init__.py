@@ -17,6 +17,7 @@ from ssm.companion import (
     normalize_companion,
 )
 from ssm.convolution import delayed_form, ssm_conv, ssm_recurrent
+from ssm.diagonal import s4d_init, stable_real_part, unconstrained_real_part
 from ssm.discretization import discretize, foh_gain, phi1
 from ssm.exponential_smoothing import holt_to_ssm, holt_winters_to_ssm, ses_to_ssm
 from ssm.hippo import hippo_low_rank, hippo_matrices
@@ -57,9 +58,12 @@ __all__ = [
     "normalize_companion",
     "nplr",
     "phi1",
+    "s4d_init",
     "ses_to_ssm",
     "ssm_conv",
     "ssm_recurrent",
+    "stable_real_part",
+    "unconstrained_real_part",
     "vandermonde_kernel",
     "vandermonde_matvec",
 ]
