@@ -3,8 +3,8 @@ Where the next solar cycles are, and how sure one can be
 ========================================================
 
 Sunspots come and go with a period of about eleven years that is not quite regular. An
-autoregression of order nine, fitted to the yearly numbers by least squares, catches the rhythm. As a
-companion state-space model it forecasts by running on its own predictions, and the kernel of the
+autoregression of order nine, fitted to the yearly numbers by least squares, catches the rhythm. As
+a companion state-space model it forecasts by running on its own predictions, and the kernel of the
 same model says how fast certainty fades.
 """
 
@@ -26,9 +26,9 @@ print(f"mean absolute scaled error over {held_back} years: {-model.score(future)
 
 # %%
 # Three cycles were held back. The forecast keeps the period and slowly returns to the mean, and the
-# intervals widen until they hold what is known without any recent observation. Two of the peaks that
-# followed were higher than they allow: the model is linear and Gaussian, the Sun is neither, and a
-# number of sunspots cannot be negative.
+# intervals widen until they hold what is known without any recent observation. Two of the peaks
+# that followed were higher than they allow: the model is linear and Gaussian, the Sun is neither,
+# and a number of sunspots cannot be negative.
 
 fig, ax = plt.subplots()
 ax.plot(year[-110:-held_back], past[-77:], color="0.3", label="observed")
@@ -70,8 +70,8 @@ lower.set(xlabel="years ahead", ylabel="standard error", ylim=(0, 50))
 plt.show()
 
 # %%
-# Models with a moving average are fitted by exact maximum likelihood. Fitted the same way, orders can
-# be compared by their information criterion, which sees the past only.
+# Models with a moving average are fitted by exact maximum likelihood. Fitted the same way, orders
+# can be compared by their information criterion, which sees the past only.
 
 for order in ((2, 0, 0), (9, 0, 0), (2, 0, 1), (3, 0, 2)):
     fitted = CompanionForecaster(order, method="ml").fit(past)
