@@ -14,8 +14,6 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
-
 from numerics.arrays import (
     Array,
     Frame,
@@ -129,16 +127,22 @@ def hippo_project(
         return frame.xp.zeros(shape, dtype=frame.real, device=frame.device)
     A, B = unit_matrices(frame, measure, N, alpha, beta)
     Ad, Bd = discretize(A, B, frame.double(dt) / window, method=method)
-    T = _block_length(L, N, math.prod(dt.shape), final)
-    if final:
-        return _final_state(frame, u, Ad, Bd, T)
-    return _all_states(frame, u, Ad, Bd, T)
+    if Ad.ndim == 2:
+        u = frame.xp.reshape(u, (math.prod(batch), L))
+    project = _final_state if final else _all_states
+    states = project(frame, u, Ad, Bd, _block_length(frame, L, N, math.prod(dt.shape), final))
+    return frame.xp.reshape(states, (*batch, N) if final else (*batch, L, N))
 
 
-def _block_length(L: int, N: int, systems: int, final: bool) -> int:
-    """A power of two at which the matrices of a block stay within the memory allowed."""
+def _block_length(frame: Frame, L: int, N: int, systems: int, final: bool) -> int:
+    """A power of two at which the matrices of a block stay within the memory allowed.
+
+    Beyond some tens of samples a block saves little but the time that it takes to start a step,
+    which is long on an accelerator.
+    """
     limit = min(_ELEMENTS_A_SYSTEM, _ELEMENTS // systems)
-    most = min(L, max(N, 512) if final else min(max(N, 64), 128))
+    on_host = frame.is_numpy or (frame.is_torch and frame.device.type == "cpu")
+    most = min(L, max(N, 512) if final else 32 if on_host else 256)
     T = 1
     while most > T:
         size = 2 * T * N if final else 2 * T * (2 * T + N) * N
@@ -159,7 +163,7 @@ def _all_states(frame: Frame, u: Array, Ad: Array, Bd: Array, T: int) -> Array:
     state = xp.zeros((*batch, N), dtype=ends.dtype, device=frame.device)
     carried = [state]
     for block in range(blocks.shape[-2] - 1):
-        state = _product(frame, state[..., None, :], jump)[..., 0, :] + ends[..., block, :]
+        state = _moved(state, jump) + ends[..., block, :]
         carried.append(state)
     before = xp.stack(carried, axis=-2)
     known = xp.concat((xp.broadcast_to(blocks, (*batch, *blocks.shape[-2:])), before), axis=-1)
@@ -175,7 +179,7 @@ def _final_state(frame: Frame, u: Array, Ad: Array, Bd: Array, T: int) -> Array:
     jump = frame.cast(xp.matrix_transpose(jump))
     state = ends[..., 0, :]
     for block in range(1, blocks.shape[-2]):
-        state = _product(frame, state[..., None, :], jump)[..., 0, :] + ends[..., block, :]
+        state = _moved(state, jump) + ends[..., block, :]
     return state
 
 
@@ -204,22 +208,21 @@ def _block_matrix(frame: Frame, impulses: Array, Ad: Array) -> Array:
     xp = frame.xp
     T, N = impulses.shape[-2:]
     batch = tuple(impulses.shape[:-2])
-    powers = Ad[..., None, :, :]
-    while powers.shape[-3] < T:
-        powers = xp.concat((powers, powers @ powers[..., -1:, :, :]), axis=-3)
-    axes = len(batch)
-    powers = xp.permute_dims(powers, (*range(axes), axes + 2, axes, axes + 1))
-    lag = np.arange(T) - np.arange(T)[:, None]
-    index = xp.asarray(np.where(lag < 0, T, lag).ravel(), device=frame.device)
-    zero = xp.zeros((*batch, 1, N), dtype=impulses.dtype, device=frame.device)
-    toeplitz = xp.take(xp.concat((impulses, zero), axis=-2), index, axis=axes)
-    return xp.concat(
-        (
-            xp.reshape(toeplitz, (*batch, T, T * N)),
-            xp.reshape(powers, (*batch, N, T * N)),
-        ),
-        axis=-2,
-    )
+    powers = xp.matrix_transpose(Ad)[..., None, :]
+    while powers.shape[-2] < T:
+        rows = xp.reshape(powers, (*batch, -1, N)) @ powers[..., -1, :]
+        powers = xp.concat((powers, xp.reshape(rows, tuple(powers.shape))), axis=-2)
+    zeros = xp.zeros((*batch, T - 1, N), dtype=impulses.dtype, device=frame.device)
+    padded = xp.concat((zeros, impulses), axis=-2)
+    rows = [
+        xp.reshape(padded[..., T - 1 - i : 2 * T - 1 - i, :], (*batch, 1, T * N)) for i in range(T)
+    ]
+    return xp.concat((*rows, xp.reshape(powers, (*batch, N, T * N))), axis=-2)
+
+
+def _moved(state: Array, jump: Array) -> Array:
+    """States (..., N) as rows times one matrix, or times the matrix of their own system."""
+    return state @ jump if jump.ndim == 2 else (state[..., None, :] @ jump)[..., 0, :]
 
 
 def _product(frame: Frame, rows: Array, matrix: Array) -> Array:
