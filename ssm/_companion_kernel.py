@@ -46,7 +46,7 @@ def kernel_values(frame: Frame, p: Array, b: Array, c: Array, L: int, algorithm:
     if on_host:
         host, p, b, c = as_arrays(finite=False, **_host(p=p, b=b, c=c))
         if algorithm == "filter":
-            K = _filter(p, b, c, L)[0]
+            K = _filter(p, b, c, L, np.inf)[0]
         elif algorithm == "fft":
             K = _blocks(host, p, b, c, L)[0]
         else:
@@ -110,9 +110,9 @@ def _guarded(
         rows = _untrusted(K, error, tolerance)
         if not rows.size:
             return K
-        K[rows], error[rows] = _filter(p[rows], b[rows], c[rows], L)
+        K[rows], error[rows] = _filter(p[rows], b[rows], c[rows], L, tolerance)
     else:
-        K, error = _filter(p, b, c, L)
+        K, error = _filter(p, b, c, L, tolerance)
     rows = _untrusted(K, error, tolerance)
     if not rows.size:
         return K
@@ -150,13 +150,15 @@ def _check_range(K: np.ndarray, error: np.ndarray) -> None:
         )
 
 
-def _filter(p: np.ndarray, b: np.ndarray, c: np.ndarray, L: int) -> tuple[np.ndarray, np.ndarray]:
+def _filter(
+    p: np.ndarray, b: np.ndarray, c: np.ndarray, L: int, tolerance: float
+) -> tuple[np.ndarray, np.ndarray]:
     from ssm import _numba_companion
 
     K = np.empty((p.shape[0], L), p.dtype)
     error = np.empty(p.shape[0])
     with _numba_companion.threads(p.shape[0], p.shape[1] * (p.shape[1] + L)):
-        _numba_companion.kernel(p, b, c, K, error)
+        _numba_companion.kernel(p, b, c, tolerance, K, error)
     return K, error
 
 
@@ -173,8 +175,10 @@ def _blocks(
     """Kernel and error estimate by blocks; one step of refinement gives both.
 
     The correction that the residual asks for is as large as the error that it removes, and what is
-    left is smaller. Noise of the size of the rounding in the recurrence's input goes in with the
-    residual, so that the estimate sees it amplified too.
+    left is about as large as the rounding of the residual makes it. Noise of the size of the
+    rounding in the recurrence's input goes in with the residual, so that the estimate sees it
+    amplified too. Against the double-double kernel the largest correction was seen to fall short of
+    the error by a factor of 17 (a root at 1, d = 5, 64 blocks), hence the 32.
     """
     xp = frame.xp
     d, n = p.shape[-1], L - 1
@@ -192,7 +196,7 @@ def _blocks(
         left = _all_pole.residual(frame, p, x, y) + _all_pole.pad(frame, noise, 0, n)
         correction = all_pole(frame, p, left)
         y = y + correction
-        error = 4 * xp.max(xp.abs(correction), axis=-1) + transform_error[..., 0]
+        error = 32 * xp.max(xp.abs(correction), axis=-1) + transform_error[..., 0]
     else:
         error = transform_error[..., 0]
     return xp.concat([K[..., :1], K[..., 1:] + y], axis=-1), error

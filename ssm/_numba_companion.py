@@ -16,6 +16,7 @@ from numba import njit, prange
 _REORDERED = {"reassoc", "contract"}
 _UNIT = 2.0**-53
 _SPLIT = 2.0**27 + 1.0
+_SMALLEST = np.finfo(np.float64).tiny
 _WORK_PER_THREAD = 2**17
 
 
@@ -32,20 +33,6 @@ def threads(rows: int, work: int) -> Iterator[None]:
         yield
     finally:
         numba.set_num_threads(before)
-
-
-@njit(cache=True, parallel=True, fastmath=_REORDERED)
-def all_pole(p, x, y):
-    """Fill y_k = x_k + sum_i p_i y_{k-d+i} for rows of (S, d), (S, n), (S, n)."""
-    d, n = p.shape[1], x.shape[1]
-    for s in prange(p.shape[0]):
-        window = np.zeros(d + n, y.dtype)
-        for k in range(n):
-            total = x[s, k]
-            for i in range(d):
-                total += p[s, i] * window[k + i]
-            window[d + k] = total
-        y[s] = window[d:]
 
 
 @njit(cache=True, fastmath=_REORDERED, inline="always")
@@ -69,13 +56,38 @@ def _sized_dot(u, v):
     return total, size
 
 
-@njit(cache=True, parallel=True, fastmath=_REORDERED)
-def kernel(p, b, c, K, error):
-    """Fill K (S, L) and an estimate (S,) of its largest absolute rounding error.
+@njit(cache=True, fastmath=_REORDERED)
+def _recur(p, y):
+    """Add sum_i p_i y_{k+i} to y_{k+d}, one after the other."""
+    d = p.shape[0]
+    for k in range(y.shape[0] - d):
+        total = y[d + k]
+        for i in range(d):
+            total += p[i] * y[k + i]
+        y[d + k] = total
 
-    Where the absolute values of p sum to at most 1 no rounding error can grow, and the estimate
-    costs nothing. Elsewhere a synthetic error, of random sign and the size of the rounding that
-    each step may commit, runs through the same recurrence beside the kernel.
+
+@njit(cache=True, parallel=True, fastmath=_REORDERED)
+def all_pole(p, x, y):
+    """Fill y_k = x_k + sum_i p_i y_{k-d+i} for rows of (S, d), (S, n), (S, n)."""
+    d = p.shape[1]
+    for s in prange(p.shape[0]):
+        window = np.zeros(d + x.shape[1], y.dtype)
+        window[d:] = x[s]
+        _recur(p[s], window)
+        y[s] = window[d:]
+
+
+@njit(cache=True, parallel=True, fastmath=_REORDERED)
+def kernel(p, b, c, tolerance, K, error):
+    """Fill K (S, L) and a bound (S,) on its largest absolute rounding error.
+
+    The step that gives y_k commits an error of at most about u sum_i |p_i y_{k-d+i}|, u the unit
+    roundoff, and the response q to a unit impulse carries it on. What the steps commit need not
+    cancel (with a root at 1 they often share a sign), so it is the sum over |q| that counts. Where
+    sum |p_i| <= 1 that is at most the number of steps, and at most 1 / (1 - sum |p_i|); if so
+    little is enough for ``tolerance`` times the largest entry, q is not computed. Where the kernel
+    overflows, the bound is that of the entries before.
     """
     d, L = p.shape[1], K.shape[1]
     for s in prange(p.shape[0]):
@@ -105,48 +117,39 @@ def kernel(p, b, c, K, error):
             offset = max(0, d - 1 - t)
             y[d + t] = _dot(h[first : t + 1], b[s, offset:])
             y_size[t] = _dot(h_size[first : t + 1], b_size[offset:])
-            largest_input = max(largest_input, y_size[t])
 
-        norm = 0.0
-        for i in range(d):
-            norm += abs(p[s, i])
-        largest = 0.0
-        if norm <= 1.0 + 4 * d * _UNIT:
-            for k in range(n):
-                total = y[d + k]
-                for i in range(d):
-                    total += p[s, i] * y[k + i]
-                y[d + k] = total
-                largest = max(largest, abs(total))
-            grown = np.sqrt(np.float64(n)) * (norm * largest + largest_input)
-            error[s] = _UNIT * (2 * grown + largest_head)
-        else:
-            noise = np.zeros(d + n, K.dtype)
-            state = np.uint64(0x9E3779B97F4A7C15)
-            for k in range(n):
-                total = y[d + k]
-                size = 0.0
-                grown = h[0] * 0
-                for i in range(d):
-                    term = p[s, i] * y[k + i]
-                    total += term
-                    size += abs(term)
-                    grown += p[s, i] * noise[k + i]
-                y[d + k] = total
-                if not np.isfinite(total):
-                    y[d + k :] = np.inf
-                    break
-                if k < y_size.shape[0]:
-                    size += y_size[k]
-                state ^= state << np.uint64(13)
-                state ^= state >> np.uint64(7)
-                state ^= state << np.uint64(17)
-                fresh = _UNIT * size
-                noise[d + k] = grown + (fresh if state >> np.uint64(63) else -fresh)
-                largest = max(largest, abs(noise[d + k]))
-            error[s] = 4 * largest + _UNIT * largest_head
+        _recur(p[s], y)
+        largest = abs(K[s, 0])
         for k in range(n):
             K[s, k + 1] += y[d + k]
+            largest = max(largest, abs(K[s, k + 1]))
+
+        norm = np.abs(p[s]).sum()
+        scale = max(norm, 1.0)
+        sizes = np.empty(n)
+        size = 0.0
+        largest_input = 0.0
+        for k in range(n):
+            if not np.isfinite(y[d + k]):
+                n = k
+                break
+            if k < y_size.shape[0]:
+                largest_input = max(largest_input, y_size[k])
+            size = max(size, _UNIT * abs(y[d + k]) + _UNIT * (largest_input / scale))
+            sizes[k] = size
+        growth = np.float64(n)
+        if norm < 1.0:
+            growth = min(growth, 1 / (1 - norm))
+        error[s] = 2 * growth * scale * size + _UNIT * largest_head
+        if norm <= 1.0 and error[s] <= tolerance * largest:
+            continue
+        q = np.zeros(d + n, K.dtype)
+        q[d] = 1
+        _recur(p[s], q)
+        grown = 0.0
+        for k in range(n):
+            grown += abs(q[d + n - 1 - k]) * (sizes[k] / max(size, _SMALLEST))
+        error[s] = 2 * grown * scale * size + _UNIT * largest_head
 
 
 @njit(cache=True, inline="always")
