@@ -130,19 +130,26 @@ def hippo_project(
     if Ad.ndim == 2:
         u = frame.xp.reshape(u, (math.prod(batch), L))
     project = _final_state if final else _all_states
-    states = project(frame, u, Ad, Bd, _block_length(frame, L, N, math.prod(dt.shape), final))
+    T = _block_length(frame, N, u, systems=math.prod(dt.shape), final=final)
+    states = project(frame, u, Ad, Bd, T)
     return frame.xp.reshape(states, (*batch, N) if final else (*batch, L, N))
 
 
-def _block_length(frame: Frame, L: int, N: int, systems: int, final: bool) -> int:
+def _block_length(frame: Frame, N: int, u: Array, *, systems: int, final: bool) -> int:
     """A power of two at which the matrices of a block stay within the memory allowed.
 
-    Beyond some tens of samples a block saves little but the time that it takes to start a step,
-    which is long on an accelerator.
+    A longer block takes more operations and fewer steps that wait for each other, which weigh less
+    the more signals take them together, and most on an accelerator.
     """
     limit = min(_ELEMENTS_A_SYSTEM, _ELEMENTS // systems)
-    on_host = frame.is_numpy or (frame.is_torch and frame.device.type == "cpu")
-    most = min(L, max(N, 512) if final else 32 if on_host else 256)
+    *batch, L = u.shape
+    if final:
+        most = max(N, 512)
+    elif frame.is_numpy or (frame.is_torch and frame.device.type == "cpu"):
+        most = 32 if math.prod(batch) < 16 else 16
+    else:
+        most = 256
+    most = min(L, most)
     T = 1
     while most > T:
         size = 2 * T * N if final else 2 * T * (2 * T + N) * N
