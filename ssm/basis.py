@@ -109,7 +109,9 @@ def hippo_basis(
         kernels = _legs(frame, N, s)
     elif measure in ("lagt", "tlagt", "glagt"):
         rate = (1 + beta) / 2 if measure != "lagt" else 0.5 + 0 * beta
-        values = _polynomials(frame, N, s, np.ones(N), alpha, rate * s)
+        # Beyond 8N + 3000 all functions are below the smallest double; the recurrence overflows.
+        within = xp.where(s < 8 * N + 3000, s, xp.full_like(s, 8.0 * N + 3000))
+        values = _polynomials(frame, N, within, np.ones(N), alpha, rate * within)
         B = unit_matrices(frame, measure, N, alpha, beta)[1]
         kernels = B[:, None] * values
     elif measure == "foud":
@@ -138,8 +140,9 @@ def hippo_measure(
     measure            :math:`\theta\,w(\theta t)` for :math:`t \ge 0`; 0 for t < 0
     ================== ===========================================================================
     ``legs``           :math:`e^{-t}`
-    ``legt``, ``lmu``, 1 for t in [0, 1]
-    ``fout``
+    ``legt``           1 for t in [0, 1]
+    ``lmu``            1 for t in [0, 1]
+    ``fout``           1 for t in [0, 1]
     ``lagt``           1
     ``tlagt``          :math:`\beta e^{-\beta t}`
     ``glagt``          :math:`\beta^{1-\alpha}\,t^{-\alpha} e^{-\beta t}/\Gamma(1-\alpha)`,

@@ -67,6 +67,12 @@ def test_laguerre_of_order_1024(age):
     )
 
 
+@pytest.mark.parametrize("measure", MEASURES)
+def test_the_remote_past_is_forgotten(measure):
+    K = hippo_basis(measure, 16, np.array([1e4, 1e12, 1e200]), **parameters(measure))
+    assert np.all(np.abs(K) < 1e-300)
+
+
 def test_legs_is_orthonormal_to_its_weight():
     nodes, weights = np.polynomial.legendre.leggauss(130)
     t = -np.log((nodes + 1) / 2)
