@@ -38,7 +38,7 @@ def print_table(table: Table, console: Console) -> None:
     grid = Grid(title=Text(table.title, style="bold"), title_justify="left", box=box.SIMPLE_HEAD)
     for position, heading in enumerate(table.headings):
         numeric = any(isinstance(row[position], int | float) for row in table.rows)
-        grid.add_column(Text(heading), justify="right" if numeric else "left")
+        grid.add_column(Text(heading), justify="right" if numeric else "left", overflow="fold")
     for cells in table.cells:
         grid.add_row(*(Text(cell) for cell in cells))
     console.print(grid)
