@@ -17,7 +17,7 @@ import math
 from numerics.arrays import Array, Frame, as_arrays, check_shape
 
 _THETA_13 = 5.371920351148152
-_PADE_13 = [math.factorial(26 - k) * math.comb(13, k) // math.factorial(13) for k in range(14)]
+_PADE_13 = [math.comb(13, k) / math.perm(26, k) for k in range(14)]
 
 
 def expm(A: Array) -> Array:

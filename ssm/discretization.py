@@ -331,8 +331,9 @@ def _warn_if_destabilised(frame: Frame, A: Array, dt: Array, alpha: float, diago
     stable = xp.all(xp.real(x) <= 0, axis=-1) if frame.is_complex(x) else xp.all(x <= 0, axis=-1)
     if bool(xp.any(stable & (radius > 1))):
         warnings.warn(
-            f"dt is too large for this rule: the spectral radius reaches {float(xp.max(radius)):.3g}"
-            " although A is stable; take a smaller dt, or method 'bilinear' or 'zoh'",
+            "dt is too large for this rule: the spectral radius reaches"
+            f" {float(xp.max(radius)):.3g} although A is stable; take a smaller dt, or method"
+            " 'bilinear' or 'zoh'",
             RuntimeWarning,
             stacklevel=3,
         )
