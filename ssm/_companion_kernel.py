@@ -42,8 +42,7 @@ def kernel_double(frame: Frame, p: Array, b: Array, c: Array, L: int, algorithm:
 
 def kernel_values(frame: Frame, p: Array, b: Array, c: Array, L: int, algorithm: str) -> Array:
     """Kernels (S, L) of rows (S, d), without a graph."""
-    on_host = frame.is_numpy or str(frame.device) == "cpu"
-    if on_host:
+    if _on_host(frame):
         host, p, b, c = as_arrays(finite=False, **_host(p=p, b=b, c=c))
         if algorithm == "filter":
             K = _filter(p, b, c, L, np.inf)[0]
@@ -90,6 +89,10 @@ def resolvent_double(frame: Frame, p: Array, b: Array, tilde: Array, L: int) -> 
         spectrum = q_cb + omega * q_cp * q_eb / (1 - omega * q_ep)
         K = xp.fft.ifft(spectrum)
     return K if frame.is_complex(p) else xp.real(K)
+
+
+def _on_host(frame: Frame) -> bool:
+    return frame.is_numpy or str(frame.device) == "cpu"
 
 
 def _host(**arguments: Array) -> dict[str, np.ndarray]:

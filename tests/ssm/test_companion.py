@@ -248,6 +248,19 @@ def test_generic_recurrences_agree_with_the_compiled_one(xp, rng):
             assert np.abs(left).max() < 1e-13
 
 
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_the_path_of_devices(rng, monkeypatch, algorithm):
+    """Tensors that compiled loops cannot reach: blocks, and the host for what they cannot do."""
+    monkeypatch.setattr(_companion_kernel, "_on_host", lambda frame: frame.is_numpy)
+    p, b, c = _system(rng, 6, (4,))
+    p[1] = [0, 0, 0, 0, -1, 2]
+    K = companion_kernel(*map(torch.tensor, (p, b, c)), 2500, algorithm=algorithm)
+    assert isinstance(K, torch.Tensor)
+    for row in range(4):
+        tolerance = GUARANTEE if algorithm == "auto" else 1e-9
+        assert _error(K[row].numpy(), _exact(p[row], b[row], c[row], 2500)) <= tolerance
+
+
 def test_impulse_response_against_scipy(rng):
     """b = e_0 makes the kernel the impulse response of a filter with c's numerator."""
     d, L = 6, 200
