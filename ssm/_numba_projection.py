@@ -27,22 +27,22 @@ def dilate_forward(u, ratio, step, keep, out):
         moved = np.zeros((count, order))
         row = np.zeros(order + 3)
         other = np.zeros(order + 3)
+        scaled = np.zeros(order + 2)
         for k in range(length):
             r, h = ratio[k], step[k]
             for s in range(count):
                 state[s, 0] -= u[first + s, k]
-            row[:] = 0.0
-            other[:] = 0.0
-            row[1] = 1.0
-            for n in range(order):
-                for s in range(count):
-                    total = 0.0
+                moved[s, 0] = r * state[s, 0]
+            _start_rows(row, other, scaled, coupling, r)
+            for n in range(1, order):
+                change = _next_row(row, other, scaled, coupling, n, h, state[0])
+                moved[0, n] = r * (state[0, n] + change)
+                row, other = other, row
+                for s in range(1, count):
+                    total = state[s, n]
                     for m in range(n + 1):
                         total += row[m + 1] * state[s, m]
                     moved[s, n] = r * total
-                if n + 1 < order:
-                    _next_row(row, other, coupling, n, r, h)
-                    row, other = other, row
             for s in range(count):
                 moved[s, 0] += u[first + s, k]
                 for n in range(order):
@@ -63,6 +63,7 @@ def dilate_adjoint(grad, ratio, step, keep, out):
         moved = np.zeros((count, order))
         row = np.zeros(order + 3)
         other = np.zeros(order + 3)
+        scaled = np.zeros(order + 2)
         for k in range(length - 1, -1, -1):
             r, h = ratio[k], step[k]
             if keep == 1 or k == length - 1:
@@ -70,17 +71,16 @@ def dilate_adjoint(grad, ratio, step, keep, out):
                     for n in range(order):
                         state[s, n] += grad[first + s, k * keep, n]
             moved[:, :] = 0.0
-            row[:] = 0.0
-            other[:] = 0.0
-            row[1] = 1.0
+            _start_rows(row, other, scaled, coupling, r)
             for n in range(order):
+                if n > 0:
+                    _next_row(row, other, scaled, coupling, n, h, state[0])
+                    row, other = other, row
                 for s in range(count):
                     weight = r * state[s, n]
+                    moved[s, n] += weight
                     for m in range(n + 1):
                         moved[s, m] += weight * row[m + 1]
-                if n + 1 < order:
-                    _next_row(row, other, coupling, n, r, h)
-                    row, other = other, row
             for s in range(count):
                 out[first + s, k] = state[s, 0] - moved[s, 0]
             state, moved = moved, state
@@ -144,11 +144,35 @@ def _couplings(order):
     return n / np.sqrt(np.abs(4.0 * n * n - 1.0))
 
 
+@njit(cache=True)
+def _start_rows(row, other, scaled, coupling, r):
+    """Row 0 of D(r)/r - I, which is zero; entry m of a row is stored at m + 1, between zeros."""
+    row[:] = 0.0
+    other[:] = 0.0
+    for m in range(scaled.shape[0]):
+        scaled[m] = r * coupling[m]
+
+
 @njit(cache=True, fastmath=_REORDER)
-def _next_row(row, other, coupling, n, r, h):
-    """Row n + 1 of the dilation over row n - 1 in ``other``; entry m is stored at m + 1."""
-    inverse = 1.0 / coupling[n + 1]
-    back = coupling[n]
-    for m in range(n + 2):
-        image = r * (coupling[m] * row[m] + coupling[m + 1] * row[m + 2]) - h * row[m + 1]
-        other[m + 1] = (image - back * other[m + 1]) * inverse
+def _next_row(row, other, scaled, coupling, n, h, vector):
+    """Row n of D(r)/r - I from row n - 1 in ``row``, over row n - 2 in ``other``.
+
+    Rows of the difference from the identity keep their relative accuracy when the step is small, so
+    that the errors of many small steps do not add up. Returns the row times a vector, which saves a
+    second pass.
+    """
+    inverse = 1.0 / coupling[n]
+    back, shift = coupling[n - 1] * inverse, h * inverse
+    total = 0.0
+    for m in range(n + 1):
+        image = (scaled[m] * row[m] + scaled[m + 1] * row[m + 2]) * inverse
+        entry = image - shift * row[m + 1] - back * other[m + 1]
+        other[m + 1] = entry
+        total += entry * vector[m]
+    other[n + 1] -= h
+    other[n] -= shift
+    total -= h * vector[n] + shift * vector[n - 1]
+    if n > 1:
+        other[n - 1] -= h * back
+        total -= h * back * vector[n - 2]
+    return total
