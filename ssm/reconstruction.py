@@ -37,20 +37,19 @@ def hippo_reconstruct(
 
     with the window :math:`\theta`, :math:`R_n = \sqrt{2n+1}` and
 
-    ================= ============================================ ==============================
-    measure           :math:`p_n(s)`                               orthonormal under
-    ================= ============================================ ==============================
-    ``legs_scaled``   :math:`R_n P_n(1-2s)`                        1 on [0, 1]
-    ``legs``          :math:`R_n P_n(2e^{-s}-1)`                   :math:`e^{-s}`
-    ``legt``          :math:`R_n P_n(1-2s)`                        1 on [0, 1]
-    ``lmu``           :math:`P_n(2s-1)`                            orthogonal: 1 on [0, 1]
-    ``lagt``          :math:`L_n(s)\,e^{-s/2}`                     1 on :math:`[0, \infty)`
-    ``tlagt``,        :math:`L_n(s)`                               :math:`e^{-s}`
-    ``glagt``
-    ``fout``          :math:`1, 0, \sqrt2\cos 2\pi ms,             1 on [0, 1]
-                      \sqrt2\sin 2\pi ms, \ldots`
-    ``fourier_decay`` those of ``fout`` at :math:`s/2`             :math:`3^{-1-\lfloor s/2\rfloor}`
-    ================= ============================================ ==============================
+    ==================== ========================================= ==============================
+    measure              :math:`p_n(s)`                            orthonormal under
+    ==================== ========================================= ==============================
+    ``legs_scaled``      :math:`R_n P_n(1-2s)`                     1 on [0, 1]
+    ``legs``             :math:`R_n P_n(2e^{-s}-1)`                :math:`e^{-s}`
+    ``legt``             :math:`R_n P_n(1-2s)`                     1 on [0, 1]
+    ``lmu``              :math:`P_n(2s-1)`                         1 on [0, 1], up to a factor
+    ``lagt``             :math:`L_n(s)\,e^{-s/2}`                  1 on :math:`[0, \infty)`
+    ``tlagt``, ``glagt`` :math:`L_n(s)`                            :math:`e^{-s}`
+    ``fout``             :math:`1, 0, \sqrt2\cos 2\pi ms,          1 on [0, 1]
+                         \sqrt2\sin 2\pi ms, \ldots`
+    ``fourier_decay``    those of ``fout`` at :math:`s/2`          :math:`3^{-1-\lfloor s/2\rfloor}`
+    ==================== ========================================= ==============================
 
     ``legs_scaled`` takes the coefficients of :func:`ssm.legs_project_online`, the others those of
     :func:`ssm.hippo_project`. The Laguerre measures are those of :math:`\alpha = 0, \beta = 1`. For
