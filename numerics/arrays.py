@@ -107,6 +107,14 @@ class Frame:
             return False
         return not any(array.requires_grad or _is_traced(self, array) for array in arrays)
 
+    def to_host(self, *arrays: Array) -> tuple[Frame, tuple[np.ndarray, ...]]:
+        """View arrays for which :meth:`runs_on_host` holds as NumPy, with the frame they are in."""
+        return Frame(array_api_compat.numpy, "cpu", self.single), tuple(map(np.asarray, arrays))
+
+    def from_host(self, array: np.ndarray) -> Array:
+        """Hand a NumPy array of :meth:`to_host`'s frame back as one of this frame, uncopied."""
+        return self.xp.asarray(array, device=self.device)
+
     def asarray(self, values: Any) -> Array:
         """Double-precision array in this frame from host values (NumPy arrays, lists, scalars)."""
         host = np.asarray(values)

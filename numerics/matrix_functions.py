@@ -7,7 +7,7 @@ The exponential is computed by scaling and squaring of the diagonal Pade approxi
 
 for which the backward error is below the unit roundoff of double precision (Higham 2005,
 doi:10.1137/04061101X). No special case is made of triangular matrices: the one in
-``scipy.linalg.expm`` 1.17.1 returns wrong digits for some of them.
+``scipy.linalg.expm`` 1.17.1 returns wrong digits when diagonal entries differ by rounding only.
 """
 
 from __future__ import annotations

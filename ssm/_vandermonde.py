@@ -20,30 +20,33 @@ from numerics.arrays import Array, Frame, check_choice
 _RADIX = 8
 _SQUARINGS = 3
 _BLOCK_BYTES = 2**22
-_ALGORITHMS = ("auto", "matmul", "numba")
+
+
+def takes_compiled(frame: Frame, algorithm: str, conj: bool, *arrays: Array) -> bool:
+    """Whether compiled code may and shall do the sum over these modes."""
+    check_choice("algorithm", algorithm, ("auto", "matmul", "numba"))
+    able = conj and frame.runs_on_host(*arrays)
+    if algorithm == "numba" and not able:
+        raise ValueError(
+            "algorithm='numba' takes NumPy arrays and CPU tensors that need no gradient, with"
+            f" conj=True; got {'torch' if frame.is_torch else 'NumPy'} arrays on {frame.device},"
+            f" conj={conj}"
+        )
+    return able and algorithm != "matmul"
 
 
 def expand(
     frame: Frame,
-    z: Array,
-    exponent: Array | None,
     w: Array,
     L: int,
+    *,
     conj: bool,
-    algorithm: str,
+    z: Array | None = None,
+    exponent: Array | None = None,
 ) -> Array:
-    """Sum of w z**l over the modes of double-precision arrays; ``z = exp(exponent)`` if given."""
-    check_choice("algorithm", algorithm, _ALGORITHMS)
-    compiled = frame.runs_on_host(z, w)
-    if algorithm == "numba" and not compiled:
-        raise ValueError(
-            "algorithm='numba' takes NumPy arrays and CPU tensors that need no gradient;"
-            f" got {frame.xp.__name__.rsplit('.', 1)[-1]} arrays on {frame.device}"
-        )
-    is_real = not (frame.is_complex(z) or frame.is_complex(w))
-    if compiled and algorithm != "matmul" and conj:
-        return _expand_numba(frame, z, exponent, 2 * w, L)
+    """Sum of w z**l over the modes of double-precision arrays, from z or its logarithm."""
     fine, coarse = _factors(frame, z, exponent, w, L)
+    is_real = not (frame.is_complex(fine) or frame.is_complex(coarse))
     result = _product(frame, coarse, fine, conj or is_real)
     result = result.reshape((*result.shape[:-2], -1))[..., :L]
     return 2 * result if conj else result
@@ -60,7 +63,7 @@ def _level_counts(L: int) -> list[int]:
 
 
 def _factors(
-    frame: Frame, z: Array, exponent: Array | None, w: Array, L: int
+    frame: Frame, z: Array | None, exponent: Array | None, w: Array, L: int
 ) -> tuple[Array, Array]:
     """Fine powers (..., N, T) and weighted coarse powers (..., N, Q) with T Q >= L."""
     xp = frame.xp
@@ -80,7 +83,7 @@ def _factors(
             powers.append(powers[-1] * base)
         digits.append(xp.stack(powers, axis=-1))
     fine = _outer_powers(frame, [frame.cast(d) for d in digits[:split]])
-    first, *rest = digits[split:] or [xp.ones_like(z)[..., None]]
+    first, *rest = digits[split:] or [xp.ones_like(digits[0][..., :1])]
     coarse = _outer_powers(frame, [frame.cast(d) for d in (w[..., None] * first, *rest)])
     return fine, coarse[..., : -(-L // fine.shape[-1])]
 
@@ -104,27 +107,36 @@ def _product(frame: Frame, coarse: Array, fine: Array, real_part: bool) -> Array
     return xp.matmul(xp.matrix_transpose(coarse), fine)
 
 
-def _expand_numba(frame: Frame, z: Array, exponent: Array | None, w: Array, L: int) -> Array:
-    """Real part of the sum, from factors filled in cache a few systems at a time."""
+def expand_compiled(
+    frame: Frame,
+    w: np.ndarray,
+    L: int,
+    *,
+    z: np.ndarray | None = None,
+    exponent: np.ndarray | None = None,
+) -> np.ndarray:
+    """Twice the real part of the sum, from factors filled in cache a few systems at a time."""
     from ssm._numba_vandermonde import real_factors
 
-    batch = np.broadcast_shapes(tuple(z.shape), tuple(w.shape))
+    nodes = z if exponent is None else exponent
+    assert nodes is not None
+    batch = np.broadcast_shapes(nodes.shape, w.shape)
     N = batch[-1]
 
-    def systems(array: Array) -> np.ndarray:
-        host = np.broadcast_to(np.asarray(array), batch)
-        return np.ascontiguousarray(host, dtype=np.complex128).reshape(-1, N)
+    def systems(array: np.ndarray) -> np.ndarray:
+        flat = np.broadcast_to(array, batch).reshape(-1, N)
+        return np.ascontiguousarray(flat, dtype=np.complex128)
 
     counts = _level_counts(L)
     levels, split = len(counts), (len(counts) + 1) // 2
-    weights = systems(w)
+    weights = systems(2 * w)
     M = weights.shape[0]
     if exponent is not None:
-        scaled = systems(exponent)[:, None, :] * float(_RADIX) ** np.arange(levels)[:, None]
+        scaled = systems(nodes)[:, None, :] * float(_RADIX) ** np.arange(levels)[:, None]
         magnitude = np.exp(scaled.real)
         ladder = magnitude * np.cos(scaled.imag), magnitude * np.sin(scaled.imag)
     else:
-        powers = [systems(z)]
+        powers = [systems(nodes)]
         for _ in range(levels - 1):
             powers.append(powers[-1])
             for _ in range(_SQUARINGS):
@@ -145,5 +157,4 @@ def _expand_numba(frame: Frame, z: Array, exponent: Array | None, w: Array, L: i
             *(part[these] for part in (*ladder, weights)), split, _RADIX, coarse[some], fine[some]
         )
         np.matmul(coarse[some], fine[some].transpose(0, 2, 1), out=out[these])
-    result = out.reshape(*batch[:-1], Q * T)[..., :L]
-    return frame.xp.asarray(result, device=frame.device)
+    return out.reshape(*batch[:-1], Q * T)[..., :L]

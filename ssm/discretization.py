@@ -249,7 +249,7 @@ def _phi(frame: Frame, x: Array, order: int) -> Array:
     near = xp.abs(x) < 1
     inside = xp.where(near, x, xp.zeros_like(x))
     series = xp.zeros_like(x)
-    for k in range(20, -1, -1):
+    for k in range(17, -1, -1):
         series = series * inside + 1 / math.factorial(k + order)
     outside = xp.where(near, xp.ones_like(x), x)
     quotient = (xp.exp(outside) - 1) / outside

@@ -20,7 +20,7 @@ from numerics.arrays import (
     check_positive,
     check_shape,
 )
-from ssm._vandermonde import expand
+from ssm._vandermonde import expand, expand_compiled, takes_compiled
 from ssm.discretization import discretize_double, phi1_double
 
 _DISCRETIZATIONS = ("zoh", "bilinear", "euler", "backward", "impulse")
@@ -61,7 +61,7 @@ def vandermonde_kernel(
     algorithm : {"auto", "matmul", "numba"}
         ``matmul`` is the array-API form: any library and device, differentiable. ``numba`` fills
         the same factors by compiled code, in cache, for NumPy arrays and for CPU tensors that need
-        no gradient. ``auto`` takes ``numba`` where it can.
+        no gradient, with ``conj``. ``auto`` takes ``numba`` where it can.
 
     Returns
     -------
@@ -99,13 +99,29 @@ def vandermonde_kernel(
     check_positive("dt", dt, frame)
     _check_modes("Lambda", Lambda, w, conj, frame)
     broadcast_batch(Lambda=tuple(Lambda.shape[:-1]), w=tuple(w.shape[:-1]), dt=tuple(dt.shape))
+    compiled = takes_compiled(frame, algorithm, conj, Lambda, w, dt)
+    home = frame
+    if compiled:
+        frame, (Lambda, w, dt) = frame.to_host(Lambda, w, dt)
     Lambda, w, dt = frame.double(Lambda), frame.double(w), frame.double(dt)
-    z, w = discretize_double(frame, Lambda, w, dt, method=discretization, diagonal=True)
-    exponent = dt[..., None] * Lambda if discretization in ("zoh", "impulse") else None
-    return expand(frame, z, exponent, w, L, conj, algorithm)
+    step = dt[..., None]
+    nodes: dict[str, Array] = {}
+    if discretization == "zoh":
+        nodes["exponent"] = step * Lambda
+        w = step * phi1_double(frame, nodes["exponent"]) * w
+    elif discretization == "impulse":
+        nodes["exponent"] = step * Lambda
+        w = step * w
+    else:
+        nodes["z"], w = discretize_double(
+            frame, Lambda, w, dt, method=discretization, diagonal=True
+        )
+    if compiled:
+        return home.from_host(expand_compiled(frame, w, L, **nodes))
+    return expand(frame, w, L, conj=conj, **nodes)
 
 
-def vandermonde_matvec(z: Array, w: Array, L: int, *, algorithm: str = "auto") -> Array:
+def vandermonde_matvec(z: Array, w: Array, L: int) -> Array:
     r"""Vandermonde matrix times a vector, :math:`K_l = \sum_n w_n z_n^l` for :math:`0 \le l < L`.
 
     Parameters
@@ -116,8 +132,6 @@ def vandermonde_matvec(z: Array, w: Array, L: int, *, algorithm: str = "auto") -
         Weights.
     L : int
         Number of powers, at least 1.
-    algorithm : {"auto", "matmul", "numba"}
-        As in :func:`vandermonde_kernel`.
 
     Returns
     -------
@@ -141,7 +155,7 @@ def vandermonde_matvec(z: Array, w: Array, L: int, *, algorithm: str = "auto") -
     L = as_integer("L", L, minimum=1)
     _check_modes("z", z, w, False, frame)
     broadcast_batch(z=tuple(z.shape[:-1]), w=tuple(w.shape[:-1]))
-    return expand(frame, frame.double(z), None, frame.double(w), L, False, algorithm)
+    return expand(frame, frame.double(w), L, conj=False, z=frame.double(z))
 
 
 def dss_kernel(
@@ -214,9 +228,9 @@ def dss_kernel(
     conjugate = xp.conj(total) if frame.is_complex(total) else total
     weights = w / Lambda * conjugate / (squared + epsilon)
     nothing = xp.zeros_like(weights)
-    z = xp.exp(decaying)
-    forward = expand(frame, z, decaying, xp.where(growing, nothing, weights), L, conj, "auto")
-    backward = expand(frame, z, decaying, xp.where(growing, weights, nothing), L, conj, "auto")
+    down, up = xp.where(growing, nothing, weights), xp.where(growing, weights, nothing)
+    forward = expand(frame, down, L, conj=conj, exponent=decaying)
+    backward = expand(frame, up, L, conj=conj, exponent=decaying)
     return forward + xp.flip(backward, axis=-1)
 
 
