@@ -18,6 +18,8 @@ _UNIT = 2.0**-53
 _SPLIT = 2.0**27 + 1.0
 _SMALLEST = np.finfo(np.float64).tiny
 _WORK_PER_THREAD = 2**17
+_CHUNK = 64
+_NEGLIGIBLE = 1e-6
 
 
 @contextmanager
@@ -126,6 +128,8 @@ def kernel(p, b, c, tolerance, K, error):
 
         norm = np.abs(p[s]).sum()
         scale = max(norm, 1.0)
+        # A normalised p may add up to a few units in the last place more than 1.
+        bounded = norm <= 1.0 + 4 * d * _UNIT
         sizes = np.empty(n)
         size = 0.0
         largest_input = 0.0
@@ -141,11 +145,18 @@ def kernel(p, b, c, tolerance, K, error):
         if norm < 1.0:
             growth = min(growth, 1 / (1 - norm))
         error[s] = 2 * growth * scale * size + _UNIT * largest_head
-        if norm <= 1.0 and error[s] <= tolerance * largest:
+        if bounded and error[s] <= tolerance * largest:
             continue
         q = np.zeros(d + n, K.dtype)
         q[d] = 1
-        _recur(p[s], q)
+        chunk = max(d, _CHUNK)
+        for start in range(0, n, chunk):
+            _recur(p[s], q[start : start + d + chunk])
+            # If bounded, no later entry exceeds the largest of these, the last d among them.
+            last = np.abs(q[start + d : start + d + chunk]).max()
+            if bounded and last * n <= _NEGLIGIBLE:
+                q[start + d + chunk :] = last
+                break
         grown = 0.0
         for k in range(n):
             grown += abs(q[d + n - 1 - k]) * (sizes[k] / max(size, _SMALLEST))
