@@ -33,7 +33,7 @@ def _grow(table, ladder_re, ladder_im, radix):
         filled = grown
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def real_factors(ladder_re, ladder_im, w, split, radix, coarse, fine):
     """Fill ``coarse`` (M, Q, 2N) with Re and -Im of w z**(q T), ``fine`` (M, T, 2N) of z**r.
 

@@ -12,6 +12,7 @@ each digit gets its own exponential :math:`e^{8^k x}` and phases do not accumula
 from __future__ import annotations
 
 import math
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
@@ -114,47 +115,70 @@ def expand_compiled(
     *,
     z: np.ndarray | None = None,
     exponent: np.ndarray | None = None,
-) -> np.ndarray:
-    """Twice the real part of the sum, from factors filled in cache a few systems at a time."""
+) -> Array:
+    """Twice the real part of the sum, from factors filled in cache a few systems at a time.
+
+    Each library multiplies its own: the threads of two would wait for each other. NumPy fills the
+    factors in plain threads besides, for which torch's have no room.
+    """
+    from numba import get_num_threads
+
     from ssm._numba_vandermonde import real_factors
 
     nodes = z if exponent is None else exponent
     assert nodes is not None
     batch = np.broadcast_shapes(nodes.shape, w.shape)
     N = batch[-1]
-
-    def systems(array: np.ndarray) -> np.ndarray:
-        flat = np.broadcast_to(array, batch).reshape(-1, N)
-        return np.ascontiguousarray(flat, dtype=np.complex128)
-
+    nodes, weights = (
+        np.ascontiguousarray(np.broadcast_to(array, batch).reshape(-1, N), dtype=np.complex128)
+        for array in (nodes, 2 * w)
+    )
     counts = _level_counts(L)
-    levels, split = len(counts), (len(counts) + 1) // 2
-    weights = systems(2 * w)
-    M = weights.shape[0]
-    if exponent is not None:
-        scaled = systems(nodes)[:, None, :] * float(_RADIX) ** np.arange(levels)[:, None]
-        magnitude = np.exp(scaled.real)
-        ladder = magnitude * np.cos(scaled.imag), magnitude * np.sin(scaled.imag)
-    else:
-        powers = [systems(nodes)]
-        for _ in range(levels - 1):
-            powers.append(powers[-1])
-            for _ in range(_SQUARINGS):
-                powers[-1] = powers[-1] * powers[-1]
-        stacked = np.stack(powers, axis=1)
-        ladder = np.ascontiguousarray(stacked.real), np.ascontiguousarray(stacked.imag)
+    split = (len(counts) + 1) // 2
     T = math.prod(counts[:split])
     Q = -(-L // T)
-    real = np.float32 if frame.single else np.float64
-    out = np.empty((M, Q, T), dtype=real)
+    M = weights.shape[0]
+    out = np.empty((M, Q, T), dtype=np.float32 if frame.single else np.float64)
     block = max(1, min(M, _BLOCK_BYTES // (2 * N * (T + Q) * out.itemsize)))
-    coarse = np.empty((block, Q, 2 * N), dtype=real)
-    fine = np.empty((block, T, 2 * N), dtype=real)
-    for start in range(0, M, block):
-        these = slice(start, min(M, start + block))
-        some = slice(0, these.stop - start)
-        real_factors(
-            *(part[these] for part in (*ladder, weights)), split, _RADIX, coarse[some], fine[some]
+    starts = range(0, M, block)
+
+    def fill(starts: range) -> None:
+        coarse_rows = np.empty((block, Q, 2 * N), dtype=out.dtype)
+        fine_rows = np.empty((block, T, 2 * N), dtype=out.dtype)
+        for start in starts:
+            these = slice(start, min(M, start + block))
+            ladder = _real_ladder(frame, nodes[these], len(counts), exponent is not None)
+            coarse, fine = (rows[: these.stop - start] for rows in (coarse_rows, fine_rows))
+            real_factors(*ladder, weights[these], split, _RADIX, coarse, fine)
+            operands = map(frame.from_host, (coarse, fine.transpose(0, 2, 1)))
+            frame.xp.matmul(*operands, out=frame.from_host(out[these]))
+
+    threads = min(len(starts), get_num_threads()) if frame.is_numpy else 1
+    if threads > 1:
+        with ThreadPoolExecutor(threads) as pool:
+            list(pool.map(fill, (starts[first::threads] for first in range(threads))))
+    else:
+        fill(starts)
+    return frame.from_host(out.reshape(*batch[:-1], Q * T)[..., :L])
+
+
+def _real_ladder(
+    frame: Frame, nodes: np.ndarray, levels: int, exponential: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """Real and imaginary parts of z**(8**k), shape (M, levels, N), from log z or from z."""
+    if exponential:
+        xp = frame.xp
+        scales = float(_RADIX) ** np.arange(levels)[:, None]
+        exponent, angle = (
+            frame.from_host(np.ascontiguousarray(part)[:, None, :] * scales)
+            for part in (nodes.real, nodes.imag)
         )
-        np.matmul(coarse[some], fine[some].transpose(0, 2, 1), out=out[these])
-    return out.reshape(*batch[:-1], Q * T)[..., :L]
+        magnitude = xp.exp(exponent)
+        return np.asarray(magnitude * xp.cos(angle)), np.asarray(magnitude * xp.sin(angle))
+    powers = [nodes]
+    for _ in range(levels - 1):
+        powers.append(powers[-1])
+        for _ in range(_SQUARINGS):
+            powers[-1] = powers[-1] * powers[-1]
+    stacked = np.stack(powers, axis=1)
+    return np.ascontiguousarray(stacked.real), np.ascontiguousarray(stacked.imag)

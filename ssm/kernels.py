@@ -117,7 +117,7 @@ def vandermonde_kernel(
             frame, Lambda, w, dt, method=discretization, diagonal=True
         )
     if compiled:
-        return home.from_host(expand_compiled(frame, w, L, **nodes))
+        return expand_compiled(home, w, L, **nodes)
     return expand(frame, w, L, conj=conj, **nodes)
 
 
