@@ -1,10 +1,25 @@
 """Equations with the Riesz operator: B-spline collocation, and the schemes it is held against."""
 
 from solvers.riesz.centred import fractional_centred_coefficients
+from solvers.riesz.collocation import RieszCollocation, riesz_collocation_matrix
+from solvers.riesz.derivative import bspline_fractional_derivative
 from solvers.riesz.jacobi import JacobiSolution, jacobi_riesz_solve
+from solvers.riesz.symbol import (
+    advection_symbol,
+    mass_symbol,
+    riesz_symbol,
+    riesz_toeplitz_coefficients,
+)
 
 __all__ = [
     "JacobiSolution",
+    "RieszCollocation",
+    "advection_symbol",
+    "bspline_fractional_derivative",
     "fractional_centred_coefficients",
     "jacobi_riesz_solve",
+    "mass_symbol",
+    "riesz_collocation_matrix",
+    "riesz_symbol",
+    "riesz_toeplitz_coefficients",
 ]
