@@ -1,6 +1,31 @@
 """Matrices with structure, and the array plumbing that everything else stands on."""
 
 from numerics.bsplines import bspline_collocation_matrix, greville_abscissae, open_uniform_knots
+from numerics.convergence import ConvergenceWarning
 from numerics.matrix_functions import expm
+from numerics.toeplitz import (
+    gohberg_semencul,
+    toeplitz_matvec,
+    toeplitz_operator,
+    toeplitz_solve,
+)
+from numerics.toeplitz_preconditioners import (
+    circulant_preconditioner,
+    tau_eigenvalues,
+    tau_preconditioner,
+)
 
-__all__ = ["bspline_collocation_matrix", "expm", "greville_abscissae", "open_uniform_knots"]
+__all__ = [
+    "ConvergenceWarning",
+    "bspline_collocation_matrix",
+    "circulant_preconditioner",
+    "expm",
+    "gohberg_semencul",
+    "greville_abscissae",
+    "open_uniform_knots",
+    "tau_eigenvalues",
+    "tau_preconditioner",
+    "toeplitz_matvec",
+    "toeplitz_operator",
+    "toeplitz_solve",
+]
