@@ -1,0 +1,44 @@
+"""Values of splines that vanish at both ends, and data carried from one space to another."""
+
+from __future__ import annotations
+
+import numpy as np
+import scipy.sparse
+from scipy.interpolate import BSpline, make_interp_spline
+
+from numerics.arrays import Array, Frame
+from numerics.bsplines import greville_abscissae, open_uniform_knots
+
+
+def spline_basis(x: np.ndarray, n: int, p: int) -> scipy.sparse.csr_array:
+    """Values of the N = n + p - 2 inner splines at points (m,); zero outside [0, 1]."""
+    inside = np.flatnonzero((x >= 0) & (x <= 1))
+    local = BSpline.design_matrix(x[inside], open_uniform_knots(n, p), p).tocoo()
+    kept = (local.col >= 1) & (local.col <= n + p - 2)
+    place = (inside[local.row[kept]], local.col[kept] - 1)
+    return scipy.sparse.csr_array((local.data[kept], place), shape=(len(x), n + p - 2))
+
+
+def basis_product(frame: Frame, basis: scipy.sparse.csr_array, coefficients: Array) -> Array:
+    """Product of a basis with coefficients (N,) or (N, k) of any frame, differentiable in them."""
+    if frame.is_numpy:
+        return basis @ coefficients
+    return frame.asarray(basis.toarray()) @ coefficients
+
+
+def inner_points(n: int, p: int) -> np.ndarray:
+    """The inner Greville abscissae."""
+    return greville_abscissae(n, p)[1:-1]
+
+
+def coarser_space(n: int, p: int) -> tuple[int, int] | None:
+    """A space of half the cells, or one degree lower, to hold a solution against; None if none."""
+    if n > 1:
+        return n // 2, p
+    return (n, p - 1) if p > 2 else None
+
+
+def carried(values: np.ndarray, fine: np.ndarray, coarse: np.ndarray, axis: int = 0) -> np.ndarray:
+    """Values given at fine points, at coarse points between them, by cubic interpolation."""
+    degree = min(3, len(fine) - 1)
+    return np.asarray(make_interp_spline(fine, values, k=degree, axis=axis)(coarse))
