@@ -48,61 +48,140 @@ class Table(NamedTuple):
 
 @njit(cache=True)
 def derivative_matrix(table, n, y, mirrored, factor, left, right, caputo, out):
-    """Derivatives of all n + p splines; ``mirrored`` is n - y. Left and right are 0 or 1."""
+    """Derivatives of all n + p splines at y; ``mirrored`` is n - y."""
     total = n + table.p
     for i in range(y.size):
         for j in range(total):
             value = 0.0
             if left:
-                value += _one_sided(table, n, j, y[i], caputo)
+                index, shift = _shape(table, n, j)
+                value += _one_sided(table, index, shift, y[i] - shift, caputo)
             if right:
-                value += _one_sided(table, n, total - 1 - j, mirrored[i], caputo)
+                index, shift = _shape(table, n, total - 1 - j)
+                value += _one_sided(table, index, shift, mirrored[i] - shift, caputo)
             out[i, j] = factor * value
 
 
 @njit(cache=True)
 def toeplitz_column(table, factor, out):
     """Riesz derivative of the cardinal spline at its centre plus 0, 1, 2, ..."""
-    p = table.p
-    centre = 0.5 * (p + 1)
-    for k in range(out.size):
-        value = _left(table, p, centre + k, True, True)
-        if k < centre:
-            value += _left(table, p, centre - k, True, True)
-        out[k] = factor * value
+    powers = _powers(-1.0 - table.alpha, out.size)
+    _fill_toeplitz(table, powers, factor, out)
 
 
 @njit(cache=True)
-def border_columns(table, n, sums, factor, caputo, out):
-    """Columns of the first splines that are kept, at all inner Greville abscissae."""
+def collocate(table, n, sums, factor, caputo, origin, moved, toeplitz, columns, rows):
+    """Toeplitz column, first columns (as rows of ``columns``) and first rows.
+
+    ``sums`` are the inner Greville abscissae times p. ``moved`` holds for each of the first rows
+    the moment series of the cardinal spline about ``origin`` instead of that row's abscissa: with
+    it, all distances are halves of integers, whose powers are shared.
+    """
     p = table.p
-    N, columns = out.shape
-    for b in range(columns):
+    N = toeplitz.size
+    powers = _powers(-1.0 - table.alpha, N + 1)
+    _fill_toeplitz(table, powers, factor, toeplitz)
+    borders = columns.shape[0]
+    for b in range(borders):
+        half = 0.5 * table.width[b + 1]
+        # From here to the last equidistant point the column is one run of distances.
+        first = max(p - 2, 0)
+        while first < N - p + 2 and sums[first] < 5.0 * half * p:
+            first += 1
+        last = max(first, N - p + 2)
         for i in range(N):
-            value = _one_sided(table, n, b + 1, sums[i] / p, caputo)
-            value += _one_sided(table, n, n + p - 2 - b, sums[N - 1 - i] / p, caputo)
-            out[i, b] = factor * value
+            if i < first or i >= last:
+                columns[b, i] = factor * _entry(table, n, sums, i, b, caputo)
+        run = columns[b, first:last]
+        _far_run(powers, table.series[b + 1], half, sums[first] / p - half, table.far * factor, run)
+        if caputo and table.slope[b + 1] != 0.0:
+            end = factor * table.slope[b + 1] * table.at_slope
+            for i in range(first, last):
+                columns[b, i] -= end * (sums[i] / p) ** (1.0 - table.alpha)
+    for r in range(rows.shape[0]):
+        half = 0.5 * (p + 1) + abs(sums[r] / p - origin)
+        # The centre of spline c + 1, a cardinal one, less the origin.
+        lag = 1.5 - 0.5 * p - origin
+        first = borders
+        while first < N - borders and first + lag < 4.0 * half:
+            first += 1
+        for c in range(N):
+            if c < borders:
+                rows[r, c] = columns[c, r]
+            elif c >= N - borders:
+                rows[r, c] = columns[N - 1 - c, N - 1 - r]
+            elif c < first:
+                rows[r, c] = factor * _entry(table, n, sums, r, c, caputo)
+        run = rows[r, first : max(first, N - borders)]
+        _far_run(powers, moved[r], half, first + lag, table.far * factor, run)
 
 
 @njit(cache=True)
-def border_rows(table, n, sums, factor, caputo, out):
-    """Rows of the first inner Greville abscissae, for all splines that are kept."""
+def _fill_toeplitz(table, powers, factor, out):
     p = table.p
-    rows, N = out.shape
-    for r in range(rows):
-        for j in range(N):
-            value = _one_sided(table, n, j + 1, sums[r] / p, caputo)
-            value += _one_sided(table, n, n + p - 2 - j, sums[N - 1 - r] / p, caputo)
-            out[r, j] = factor * value
+    half = 0.5 * (p + 1)
+    first = min(2 * (p + 1), out.size)
+    for k in range(first):
+        value = _left(table, p, half + k, True, True)
+        if k < half:
+            value += _left(table, p, half - k, True, True)
+        out[k] = factor * value
+    _far_run(powers, table.series[p], half, float(first), table.far * factor, out[first:])
 
 
 @njit(cache=True)
-def _one_sided(table, n, j, y, caputo):
-    """Left derivative of spline j of n cells at y."""
+def _powers(exponent, size):
+    """Powers of 0, 1, 2, ... and of 1/2, 3/2, ..., from those of the odd numbers."""
+    powers = np.zeros((2, size))
+    double, halve = 2.0**exponent, 2.0**-exponent
+    for k in range(size):
+        powers[1, k] = (2.0 * k + 1.0) ** exponent
+    for k in range(1, size):
+        powers[0, k] = powers[1, k // 2] if k % 2 else powers[0, k // 2] * double
+    for k in range(size):
+        powers[1, k] *= halve
+    return powers
+
+
+@njit(cache=True, error_model="numpy")  # a test for division by zero would forbid vector registers
+def _far_run(powers, series, half, distance, factor, out):
+    """Moment series at ``distance``, ``distance + 1``, ..., which are halves of integers."""
+    start = int(distance)
+    table = powers[int(2.0 * distance) % 2, start : start + out.size]
+    close = min(max(int(np.ceil(256.0 * half - distance)), 0), out.size)
+    for i in range(close):
+        out[i] = factor * table[i] * _moments(series, distance + i, half)
+    c0, c1, c2, c3 = series[0], series[1], series[2], series[3]
+    c4, c5, c6, c7 = series[4], series[5], series[6], series[7]
+    for i in range(close, out.size):
+        z = 1.0 / (distance + i)
+        total = (((((((c7 * z + c6) * z + c5) * z + c4) * z + c3) * z + c2) * z + c1) * z) + c0
+        out[i] = factor * table[i] * total
+
+
+@njit(cache=True)
+def _entry(table, n, sums, i, c, caputo):
+    """Both sides together at the i-th point, of spline c + 1; distances from exact integers."""
+    p = table.p
+    index, shift = _shape(table, n, c + 1)
+    value = _one_sided(table, index, shift, (sums[i] - shift * p) / p, caputo)
+    index, shift = _shape(table, n, n + p - 2 - c)
+    point = sums[sums.size - 1 - i] - shift * p
+    return value + _one_sided(table, index, shift, point / p, caputo)
+
+
+@njit(cache=True)
+def _shape(table, n, j):
+    """The shape of spline j of n cells, and the number of cells that it is moved by."""
     shift = min(max(j - table.p, 0), n - table.cells)
-    index = j - shift
+    return j - shift, shift
+
+
+@njit(cache=True)
+def _one_sided(table, index, shift, y, caputo):
+    """Left derivative of a shape moved by ``shift``, y beyond that."""
     ends = not (caputo and table.start[index] + shift == 0)
-    return _left(table, index, y - shift, ends, ends or table.alpha == 1.0)
+    return _left(table, index, y, ends, ends or table.alpha == 1.0)
 
 
 @njit(cache=True)
@@ -134,7 +213,7 @@ def _far(table, index, y):
     half = 0.5 * table.width[index]
     distance = y - (table.start[index] + half)
     if distance >= 4.0 * half:
-        return _moments(table, index, distance, half) * distance**power
+        return _moments(table.series[index], distance, half) * distance**power
     total = 0.0
     for k in range(table.width[index]):
         c = table.start[index] + k
@@ -148,7 +227,7 @@ def _far(table, index, y):
 
 
 @njit(cache=True)
-def _moments(table, index, distance, half):
+def _moments(series, distance, half):
     """The series in 1 / distance, so long that what is left out is below the last place."""
     if distance < 16.0 * half:
         terms = TERMS
@@ -157,9 +236,9 @@ def _moments(table, index, distance, half):
     else:
         terms = 8
     inverse = 1.0 / distance
-    total = table.series[index, terms - 1]
+    total = series[terms - 1]
     for q in range(terms - 2, -1, -1):
-        total = total * inverse + table.series[index, q]
+        total = total * inverse + series[q]
     return total
 
 

@@ -26,8 +26,14 @@ from scipy.sparse.linalg import LinearOperator
 
 from numerics.arrays import Array, Frame, as_arrays, as_float, check_choice, check_real
 from numerics.bsplines import check_space, greville_sums
-from solvers.riesz.derivative import KINDS, check_riesz_order, riesz_factor, shape_table
-from solvers.riesz.symbol import mass_symbol, riesz_symbol, riesz_toeplitz_coefficients
+from solvers.riesz.derivative import (
+    KINDS,
+    check_riesz_order,
+    moved_series,
+    riesz_factor,
+    shape_table,
+)
+from solvers.riesz.symbol import mass_symbol, riesz_symbol
 
 _DENSE = 64  # order up to which a product with the full matrix is the shorter one
 
@@ -151,17 +157,25 @@ class RieszCollocation:
         self.shape = (N, N)
         from solvers.riesz import _numba
 
-        table = shape_table(self.n, self.p, self.alpha)
         sums = greville_sums(self.n, self.p)[1:-1]
-        factor, caputo = riesz_factor(self.alpha), kind == "caputo"
         half = (N + 1) // 2
+        self.toeplitz = np.empty(N)
         columns = np.empty((min(self.p - 1, half), N))
-        rows = np.empty((min(self.p - 2, half), N))
-        _numba.border_columns(table, self.n, sums, factor, caputo, columns.T)
-        _numba.border_rows(table, self.n, sums, factor, caputo, rows)
-        self.toeplitz = riesz_toeplitz_coefficients(self.p, self.alpha, N)
+        self.top_rows = np.empty((min(self.p - 2, half), N))
+        origin = (self.p + 1) // 4
+        _numba.collocate(
+            shape_table(self.n, self.p, self.alpha),
+            self.n,
+            sums,
+            riesz_factor(self.alpha),
+            kind == "caputo",
+            float(origin),
+            moved_series(self.p, self.alpha, sums[: len(self.top_rows)] / self.p - origin),
+            self.toeplitz,
+            columns,
+            self.top_rows,
+        )
         self.left_columns = columns.T
-        self.top_rows = rows
         for array in (self.toeplitz, self.left_columns, self.top_rows):
             array.flags.writeable = False
 

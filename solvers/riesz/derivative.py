@@ -39,7 +39,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.special import poch, rgamma, roots_jacobi, roots_legendre
+from scipy.special import factorial, poch, rgamma, roots_jacobi, roots_legendre
 
 from numerics.arrays import Array, as_arrays, as_float, check_choice, check_real
 from numerics.bsplines import bernstein, check_space, spline_pieces
@@ -174,7 +174,7 @@ def shape_table(n: int, p: int, alpha: float) -> Table:
 
 @lru_cache(maxsize=32)
 def _shape_table(cells: int, p: int, alpha: float) -> Table:
-    from solvers.riesz._numba import COARSE, FINE, TERMS, Table
+    from solvers.riesz._numba import COARSE, FINE, Table
 
     pieces = spline_pieces(cells, p)
     values, slopes = pieces.bezier(0), pieces.bezier(1)
@@ -196,10 +196,9 @@ def _shape_table(cells: int, p: int, alpha: float) -> Table:
             weights * bernstein(values[:, :, None, :], nodes),
             weights * bernstein(bend[:, :, None, :], nodes),
         )
-    nodes, masses, _ = rules["fine"]
-    offset = np.arange(p + 1)[:, None] + nodes - pieces.count[:, None, None] / 2
-    q = np.arange(TERMS)
-    moments = np.einsum("jkm,jkmq->jq", masses, offset[..., None] ** q)
+    nodes, mass, _ = rules["fine"]
+    centre = pieces.count[:, None, None] / 2
+    offset = np.arange(p + 1)[:, None] + nodes - centre
     degree = bend.shape[-1] - 1
     jacobi, jacobi_weight = roots_jacobi(degree // 2 + 1, order - 1 - alpha, 0.0)
     return Table(
@@ -218,7 +217,7 @@ def _shape_table(cells: int, p: int, alpha: float) -> Table:
         slope=np.ascontiguousarray(slopes[:, 0, 0]) * (order == 2),
         bend=bend,
         kink=kink,
-        series=moments * poch(1 + alpha, q) / np.array([math.factorial(k) for k in q], float),
+        series=_moment_series(alpha, mass, offset),
         fine=rules["fine"][0],
         fine_mass=rules["fine"][1],
         fine_bend=rules["fine"][2],
@@ -228,3 +227,23 @@ def _shape_table(cells: int, p: int, alpha: float) -> Table:
         jacobi=(jacobi + 1) / 2,
         jacobi_weight=jacobi_weight / jacobi_weight.sum(),
     )
+
+
+def moved_series(p: int, alpha: float, distance: np.ndarray) -> np.ndarray:
+    """Moment series of the cardinal spline about points at a distance from its centre."""
+    table = shape_table(p + 1, p, alpha)
+    offset = np.arange(p + 1)[:, None] + table.fine - (p + 1) / 2 + distance[:, None, None]
+    return _moment_series(alpha, table.fine_mass[p], offset)
+
+
+def _moment_series(alpha: float, mass: np.ndarray, offset: np.ndarray) -> np.ndarray:
+    """Coefficients of the powers of 1/d in the integral of B(t) (1 - t/d)^(-1 - alpha)."""
+    from solvers.riesz._numba import TERMS
+
+    q = np.arange(TERMS)
+    term = np.broadcast_to(mass, offset.shape)
+    moments = np.empty((len(offset), TERMS))
+    for k in q:
+        moments[:, k] = np.sum(term, axis=(1, 2))
+        term = term * offset
+    return np.asarray(moments * poch(1 + alpha, q) / factorial(q))
