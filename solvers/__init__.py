@@ -3,6 +3,7 @@
 from solvers.riesz import (
     JacobiSolution,
     RieszCollocation,
+    RieszSolution2D,
     advection_symbol,
     bspline_fractional_derivative,
     fractional_centred_coefficients,
@@ -11,11 +12,13 @@ from solvers.riesz import (
     riesz_collocation_matrix,
     riesz_symbol,
     riesz_toeplitz_coefficients,
+    solve_riesz_bvp_2d,
 )
 
 __all__ = [
     "JacobiSolution",
     "RieszCollocation",
+    "RieszSolution2D",
     "advection_symbol",
     "bspline_fractional_derivative",
     "fractional_centred_coefficients",
@@ -24,4 +27,5 @@ __all__ = [
     "riesz_collocation_matrix",
     "riesz_symbol",
     "riesz_toeplitz_coefficients",
+    "solve_riesz_bvp_2d",
 ]

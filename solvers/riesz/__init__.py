@@ -4,6 +4,7 @@ from solvers.riesz.centred import fractional_centred_coefficients
 from solvers.riesz.collocation import RieszCollocation, riesz_collocation_matrix
 from solvers.riesz.derivative import bspline_fractional_derivative
 from solvers.riesz.jacobi import JacobiSolution, jacobi_riesz_solve
+from solvers.riesz.plane import RieszSolution2D, solve_riesz_bvp_2d
 from solvers.riesz.symbol import (
     advection_symbol,
     mass_symbol,
@@ -14,6 +15,7 @@ from solvers.riesz.symbol import (
 __all__ = [
     "JacobiSolution",
     "RieszCollocation",
+    "RieszSolution2D",
     "advection_symbol",
     "bspline_fractional_derivative",
     "fractional_centred_coefficients",
@@ -22,4 +24,5 @@ __all__ = [
     "riesz_collocation_matrix",
     "riesz_symbol",
     "riesz_toeplitz_coefficients",
+    "solve_riesz_bvp_2d",
 ]

@@ -37,7 +37,14 @@ def end_means(points: np.ndarray, g: np.ndarray, alpha: float) -> np.ndarray:
 
 
 def singular(fine: np.ndarray, coarse: np.ndarray | None) -> bool:
-    """Whether means differ from zero by more than they differ between two spaces."""
-    value, size = fine[:, 0], fine[:, 1]
-    doubt = np.zeros_like(value) if coarse is None else np.abs(value - coarse[:, 0])
-    return bool(np.any(np.abs(value) > np.maximum(2 * doubt, _ZERO * size.max())))
+    """Whether means differ from zero by more than they differ between two spaces.
+
+    Of several right-hand sides, whose number may differ between the spaces, the largest counts.
+    """
+    value, size = (_largest(fine[:, part]) for part in (0, 1))
+    doubt = 0.0 if coarse is None else np.abs(value - _largest(coarse[:, 0]))
+    return bool(np.any(value > np.maximum(2 * doubt, _ZERO * size.max())))
+
+
+def _largest(means: np.ndarray) -> np.ndarray:
+    return np.abs(means).reshape(len(means), -1).max(axis=1)

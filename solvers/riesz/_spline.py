@@ -13,6 +13,8 @@ from numerics.bsplines import greville_abscissae, open_uniform_knots
 def spline_basis(x: np.ndarray, n: int, p: int) -> scipy.sparse.csr_array:
     """Values of the N = n + p - 2 inner splines at points (m,); zero outside [0, 1]."""
     inside = np.flatnonzero((x >= 0) & (x <= 1))
+    if not len(inside):
+        return scipy.sparse.csr_array((len(x), n + p - 2))
     local = BSpline.design_matrix(x[inside], open_uniform_knots(n, p), p).tocoo()
     kept = (local.col >= 1) & (local.col <= n + p - 2)
     place = (inside[local.row[kept]], local.col[kept] - 1)

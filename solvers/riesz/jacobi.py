@@ -34,6 +34,7 @@ from numerics.arrays import (
     check_real,
     frame_like,
 )
+from solvers.riesz._arguments import as_interval, check_number, host_values
 
 # Relative size below which the singular factor's value at an end counts as zero.
 _SMOOTH_END = 1e-6
@@ -168,7 +169,7 @@ def jacobi_riesz_solve(
     if alpha >= 2:
         raise ValueError(f"alpha must be in (0, 2), got {alpha}")
     rtol = as_float("rtol", rtol, positive=True)
-    lower, upper = _domain(domain)
+    lower, upper = as_interval("domain", domain)
     function = f if callable(f) else None
     nodes, weights = roots_jacobi(K, alpha / 2, alpha / 2)
     if function is not None:
@@ -176,8 +177,8 @@ def jacobi_riesz_solve(
         f = function(frame.asarray(lower + (upper - lower) * (1 + nodes) / 2))
     frame, f, kappa, c = as_arrays(f=f, kappa=kappa, c=c)
     check_real("f", f, frame)
-    _check_coefficient("kappa", kappa, frame)
-    _check_coefficient("c", c, frame)
+    check_number("kappa", kappa, frame)
+    check_number("c", c, frame)
     check_positive("kappa", kappa, frame)
     if bool(c < 0):
         raise ValueError(f"c must not be negative, got {float(c)}")
@@ -192,7 +193,7 @@ def jacobi_riesz_solve(
     # The judgement is made in NumPy, outside the graph of derivatives.
     host = frame_like(None)
     a, b, f_nodes, kappa_value, c_value = (
-        _detached(frame, array) for array in (coefficients, moments, f, kappa, c)
+        host_values(frame, array) for array in (coefficients, moments, f, kappa, c)
     )
     half = _galerkin(host, b[: K // 2], kappa_value / length**alpha, c_value, alpha)
     fine, coarse = (
@@ -201,7 +202,7 @@ def jacobi_riesz_solve(
     )
     between = (1 - np.cos(np.pi * (np.arange(4 * K) + 0.5) / (4 * K))) / 2
     points = lower + length * (between if function is not None else (1 + nodes) / 2)
-    right = f_nodes if function is None else _detached(frame, function(frame.asarray(points)))
+    right = f_nodes if function is None else host_values(frame, function(frame.asarray(points)))
     residual = kappa_value * fine.riesz(points) + c_value * fine(points) - right
     u = fine(lower + length * between)
     estimate = float(np.max(np.abs(u - coarse(lower + length * between))))
@@ -267,24 +268,3 @@ def _norms(K: int, alpha: float) -> np.ndarray:
 
 def _relative(value: float, scale: float) -> float:
     return float(value / scale) if scale > 0 else float(value)
-
-
-def _detached(frame: Frame, array: Array) -> np.ndarray:
-    return np.asarray(array if frame.is_numpy else array.detach().cpu(), dtype=np.float64)
-
-
-def _domain(domain: tuple[float, float]) -> tuple[float, float]:
-    try:
-        lower, upper = domain
-    except (TypeError, ValueError):
-        raise TypeError(f"domain must be a pair of numbers, got {domain!r}") from None
-    lower, upper = as_float("domain", lower), as_float("domain", upper)
-    if not lower < upper:
-        raise ValueError(f"domain must be increasing, got ({lower}, {upper})")
-    return lower, upper
-
-
-def _check_coefficient(name: str, value: Array, frame: Frame) -> None:
-    check_real(name, value, frame)
-    if value.ndim:
-        raise ValueError(f"{name} must be a number, got shape {tuple(value.shape)}")
