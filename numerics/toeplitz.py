@@ -27,7 +27,6 @@ from numerics.convergence import ConvergenceWarning
 from numerics.toeplitz_preconditioners import (
     check_vector,
     host_vectors,
-    tau_eigenvalues,
     tau_preconditioner,
 )
 
@@ -259,23 +258,27 @@ def conjugate_gradients(
     preconditioner = _positive_preconditioner(c)
     steps: list[None] = []
 
-    def solve(v: np.ndarray) -> np.ndarray:
+    def solve(v: np.ndarray, rtol: float) -> np.ndarray:
         return cg(
             operator,
             v,
-            rtol=4 * _EPS,
+            rtol=rtol,
             maxiter=_MAXITER,
             M=preconditioner,
             callback=lambda _: steps.append(None),
         )[0]
 
-    x = solve(b)
+    x = solve(b, 4 * _EPS)
     iterations = len(steps)
-    return x + solve(b - operator @ x), iterations
+    # What the correction corrects is all rounding: a few digits of it are enough.
+    return x + solve(b - operator @ x, 1e-3), iterations
 
 
 def _positive_preconditioner(c: np.ndarray) -> LinearOperator | None:
-    return tau_preconditioner(c) if tau_eigenvalues(c).min() > 0 else None
+    try:
+        return tau_preconditioner(c, exact=False)
+    except ValueError:
+        return None
 
 
 def _check_system(frame: Frame, c: Array, x: Array, row: Array | None, name: str) -> None:

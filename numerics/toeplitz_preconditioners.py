@@ -19,6 +19,7 @@ from scipy.sparse.linalg import LinearOperator
 from numerics.arrays import Array, Frame, as_arrays, check_real, check_shape
 
 _EPS = float(np.finfo(np.float64).eps)
+_GAP = 64  # zeros between the ends of a circulant that shall not be neighbours
 
 
 def tau_eigenvalues(c: Array) -> Array:
@@ -65,13 +66,17 @@ def tau_eigenvalues(c: Array) -> Array:
     return frame.cast(xp.real(xp.fft.rfft(even))[1 : N + 1])
 
 
-def tau_preconditioner(c: Array) -> LinearOperator:
+def tau_preconditioner(c: Array, *, exact: bool = True) -> LinearOperator:
     r"""Inverse of the tau matrix of a symmetric Toeplitz matrix: two sine transforms a vector.
 
     Parameters
     ----------
     c : ndarray, shape (N,)
         First column, real.
+    exact : bool
+        Take the transform of order N itself, which is slow where N + 1 has a large prime factor.
+        Otherwise the coefficients are continued by zeros to the next order that is fast, and the
+        middle block of that larger inverse is applied: as good a preconditioner.
 
     Returns
     -------
@@ -94,15 +99,19 @@ def tau_preconditioner(c: Array) -> LinearOperator:
     True
     """
     (c,) = host_vectors(c=c)
-    eigenvalues = tau_eigenvalues(c)
+    N = len(c)
+    order = N if exact else int(scipy.fft.next_fast_len(N + 1, real=True)) - 1
+    eigenvalues = tau_eigenvalues(np.pad(c, (0, order - N)))
     if not eigenvalues.min() > 0:
         raise ValueError(
             f"c must have positive tau eigenvalues, got a smallest of {eigenvalues.min():.3g}"
         )
-    return _TauInverse(eigenvalues)
+    return _TauInverse(eigenvalues, N)
 
 
-def circulant_preconditioner(c: Array, *, row: Array | None = None) -> LinearOperator:
+def circulant_preconditioner(
+    c: Array, *, row: Array | None = None, exact: bool = True
+) -> LinearOperator:
     r"""Inverse of Strang's circulant, which copies the central diagonals of a Toeplitz matrix.
 
     .. math:: s_k = c_k \ (2k < N), \qquad s_{N-k} = r_k \ (2k < N), \qquad
@@ -114,6 +123,10 @@ def circulant_preconditioner(c: Array, *, row: Array | None = None) -> LinearOpe
         First column, real.
     row : ndarray, shape (N,), optional
         First row r, whose first entry is not looked at; ``c`` without it.
+    exact : bool
+        Take the circulant of order N itself. Otherwise the coefficients are continued by zeros to
+        an order at least 64 larger that is fast, and the middle block of that larger inverse is
+        applied: a better preconditioner, since the ends are not neighbours any more.
 
     Returns
     -------
@@ -142,8 +155,10 @@ def circulant_preconditioner(c: Array, *, row: Array | None = None) -> LinearOpe
     True
     """
     c, row = host_vectors(c=c, row=row)
-    row = c if row is None else row
-    N = len(c)
+    size = len(c)
+    N = size if exact else int(scipy.fft.next_fast_len(size + _GAP, real=True))
+    row = np.pad(c if row is None else row, (0, N - size))
+    c = np.pad(c, (0, N - size))
     central = (N - 1) // 2
     s = np.zeros(N)
     s[: central + 1] = c[: central + 1]
@@ -153,7 +168,7 @@ def circulant_preconditioner(c: Array, *, row: Array | None = None) -> LinearOpe
     spectrum = scipy.fft.rfft(s)
     if not np.abs(spectrum).min() > _EPS * np.abs(spectrum).max():
         raise ValueError("c must have a regular circulant, got one with a zero eigenvalue")
-    return _CirculantInverse(spectrum, N)
+    return _CirculantInverse(spectrum, N, size)
 
 
 def check_vector(frame: Frame, name: str, values: Array) -> None:
@@ -178,26 +193,27 @@ def host_vectors(**arguments: Array | None) -> list[np.ndarray | None]:
 
 
 class _TauInverse(LinearOperator):
-    def __init__(self, eigenvalues: np.ndarray) -> None:
-        N = len(eigenvalues)
+    def __init__(self, eigenvalues: np.ndarray, N: int) -> None:
         super().__init__(np.float64, (N, N))
         self._scale = 1 / eigenvalues
 
     def _matvec(self, x: np.ndarray) -> np.ndarray:
-        modes = scipy.fft.dst(x.T, type=1, norm="ortho")
-        return scipy.fft.dst(self._scale * modes, type=1, norm="ortho").T
+        padded, inner = _in_the_middle(x.T, len(self._scale))
+        modes = scipy.fft.dst(padded, type=1, norm="ortho")
+        return scipy.fft.dst(self._scale * modes, type=1, norm="ortho")[..., inner].T
 
     _matmat = _rmatvec = _rmatmat = _matvec
 
 
 class _CirculantInverse(LinearOperator):
-    def __init__(self, spectrum: np.ndarray, N: int) -> None:
+    def __init__(self, spectrum: np.ndarray, order: int, N: int) -> None:
         super().__init__(np.float64, (N, N))
+        self._order = order
         self._scale = 1 / spectrum
 
     def _product(self, scale: np.ndarray, X: np.ndarray) -> np.ndarray:
-        N = len(X)
-        return scipy.fft.irfft(scale * scipy.fft.rfft(X.T), n=N).T
+        padded, inner = _in_the_middle(X.T, self._order)
+        return scipy.fft.irfft(scale * scipy.fft.rfft(padded), n=self._order)[..., inner].T
 
     def _matvec(self, x: np.ndarray) -> np.ndarray:
         return self._product(self._scale, x)
@@ -208,3 +224,14 @@ class _CirculantInverse(LinearOperator):
         return self._product(np.conj(self._scale), x)
 
     _rmatmat = _rmatvec
+
+
+def _in_the_middle(rows: np.ndarray, order: int) -> tuple[np.ndarray, slice]:
+    """Rows amid zeros, and where they are."""
+    N = rows.shape[-1]
+    if order == N:
+        return rows, slice(None)
+    inner = slice((order - N) // 2, (order - N) // 2 + N)
+    padded = np.zeros((*rows.shape[:-1], order))
+    padded[..., inner] = rows
+    return padded, inner
