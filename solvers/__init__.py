@@ -3,6 +3,7 @@
 from solvers.riesz import (
     JacobiSolution,
     RieszCollocation,
+    RieszEigenvalues,
     RieszSolution2D,
     advection_symbol,
     bspline_fractional_derivative,
@@ -10,6 +11,7 @@ from solvers.riesz import (
     jacobi_riesz_solve,
     mass_symbol,
     riesz_collocation_matrix,
+    riesz_eigenvalues,
     riesz_symbol,
     riesz_toeplitz_coefficients,
     solve_riesz_bvp_2d,
@@ -18,6 +20,7 @@ from solvers.riesz import (
 __all__ = [
     "JacobiSolution",
     "RieszCollocation",
+    "RieszEigenvalues",
     "RieszSolution2D",
     "advection_symbol",
     "bspline_fractional_derivative",
@@ -25,6 +28,7 @@ __all__ = [
     "jacobi_riesz_solve",
     "mass_symbol",
     "riesz_collocation_matrix",
+    "riesz_eigenvalues",
     "riesz_symbol",
     "riesz_toeplitz_coefficients",
     "solve_riesz_bvp_2d",

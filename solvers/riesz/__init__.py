@@ -3,6 +3,7 @@
 from solvers.riesz.centred import fractional_centred_coefficients
 from solvers.riesz.collocation import RieszCollocation, riesz_collocation_matrix
 from solvers.riesz.derivative import bspline_fractional_derivative
+from solvers.riesz.eigenvalues import RieszEigenvalues, riesz_eigenvalues
 from solvers.riesz.jacobi import JacobiSolution, jacobi_riesz_solve
 from solvers.riesz.plane import RieszSolution2D, solve_riesz_bvp_2d
 from solvers.riesz.symbol import (
@@ -15,6 +16,7 @@ from solvers.riesz.symbol import (
 __all__ = [
     "JacobiSolution",
     "RieszCollocation",
+    "RieszEigenvalues",
     "RieszSolution2D",
     "advection_symbol",
     "bspline_fractional_derivative",
@@ -22,6 +24,7 @@ __all__ = [
     "jacobi_riesz_solve",
     "mass_symbol",
     "riesz_collocation_matrix",
+    "riesz_eigenvalues",
     "riesz_symbol",
     "riesz_toeplitz_coefficients",
     "solve_riesz_bvp_2d",
