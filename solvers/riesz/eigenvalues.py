@@ -189,7 +189,7 @@ def _estimate(A: RieszCollocation, mu: np.ndarray) -> np.ndarray:
     if half is None:
         return estimate
     estimate[: len(half[1])] = 2 * np.abs(mu[: len(half[1])] - half[1])
-    quarter = _on_fewer_cells(half[0], A.alpha, len(mu))
+    quarter = _on_fewer_cells(half[0], A.alpha, len(half[1]))
     if quarter is not None:
         known = len(quarter[1])
         change = np.abs(half[1][:known] - quarter[1])

@@ -106,6 +106,12 @@ def test_as_many_as_there_are():
     assert np.isinf(single.error_estimate[0])
 
 
+def test_a_coarser_space_may_have_fewer_real_ones():
+    modes = riesz_eigenvalues(3, 6, 1.5, 3)
+    assert np.all(np.diff(modes.eigenvalues) > 0)
+    assert np.isfinite(modes.error_estimate[0])
+
+
 def test_points_of_any_kind(xp):
     modes = riesz_eigenvalues(12, 3, 1.5, 2)
     x = np.linspace(0, 1, 7)
