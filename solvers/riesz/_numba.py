@@ -13,7 +13,7 @@ import numpy as np
 from numba import njit
 
 NEAR_GAP = 0.125  # below this distance a Gauss-Legendre rule does not resolve the singularity
-FINE, COARSE = 32, 16  # nodes a cell, up to and from one cell of distance
+FINE, COARSE = 32, 16  # nodes a cell, from half a cell and from one cell of distance
 TERMS = 33  # of the moment series, used from four half-widths of the support
 
 
@@ -31,17 +31,16 @@ class Table(NamedTuple):
     at_slope: float  # 1 / Gamma(2 - alpha)
     start: np.ndarray  # (S,) first cell of the support
     width: np.ndarray  # (S,) cells in the support
-    value: np.ndarray  # (S,) at the start of the support, from the right
-    slope: np.ndarray  # (S,) likewise; 0 where the order is 1
+    value: np.ndarray  # (S, p + 1) at the start of each cell
+    slope: np.ndarray  # (S, p + 1) likewise, from the right; 0 where the order is 1
     bend: np.ndarray  # (S, p + 1, p + 1 - order) Bernstein coefficients of that derivative
     kink: np.ndarray  # (S, p + 1) jump of the slope at the end of a cell, where p < order
     series: np.ndarray  # (S, TERMS) (1 + alpha)_q / q! times the moments about the centre
     fine: np.ndarray  # (FINE,) nodes on [0, 1]
     fine_mass: np.ndarray  # (S, p + 1, FINE) weights times values
-    fine_bend: np.ndarray  # (S, p + 1, FINE) weights times derivatives
-    coarse: np.ndarray
-    coarse_mass: np.ndarray
-    coarse_bend: np.ndarray
+    bend_rule: np.ndarray  # (S, p + 1, FINE) weights times derivatives
+    coarse: np.ndarray  # (COARSE,)
+    coarse_mass: np.ndarray  # (S, p + 1, COARSE)
     jacobi: np.ndarray  # Gauss nodes on [0, 1] for the weight (1 - v)^(order - 1 - alpha)
     jacobi_weight: np.ndarray  # of sum 1
 
@@ -49,17 +48,30 @@ class Table(NamedTuple):
 @njit(cache=True)
 def derivative_matrix(table, n, y, mirrored, factor, left, right, caputo, out):
     """Derivatives of all n + p splines at y; ``mirrored`` is n - y."""
-    total = n + table.p
     for i in range(y.size):
-        for j in range(total):
-            value = 0.0
-            if left:
-                index, shift = _shape(table, n, j)
-                value += _one_sided(table, index, shift, y[i] - shift, caputo)
-            if right:
-                index, shift = _shape(table, n, total - 1 - j)
-                value += _one_sided(table, index, shift, mirrored[i] - shift, caputo)
-            out[i, j] = factor * value
+        out[i] = 0.0
+        if left:
+            _add_row(table, n, y[i], factor, caputo, False, out[i])
+        if right:
+            _add_row(table, n, mirrored[i], factor, caputo, True, out[i])
+
+
+@njit(cache=True)
+def _add_row(table, n, y, factor, caputo, mirror, row):
+    """Add the left derivatives at y of all splines, most of which are cardinal and far."""
+    p = table.p
+    half = 0.5 * (p + 1)
+    far = table.far * factor
+    power = -1.0 - table.alpha
+    series = table.series[p]
+    for j in range(row.size):
+        place = row.size - 1 - j if mirror else j
+        distance = y - (j - p + half)
+        if p < j < n and distance >= 4.0 * half:
+            row[place] += far * _moments(series, distance, half) * distance**power
+        elif j - p <= y:
+            index, shift = _shape(table, n, j)
+            row[place] += factor * _one_sided(table, index, shift, y - shift, caputo)
 
 
 @njit(cache=True)
@@ -94,8 +106,8 @@ def collocate(table, n, sums, factor, caputo, origin, moved, toeplitz, columns, 
                 columns[b, i] = factor * _entry(table, n, sums, i, b, caputo)
         run = columns[b, first:last]
         _far_run(powers, table.series[b + 1], half, sums[first] / p - half, table.far * factor, run)
-        if caputo and table.slope[b + 1] != 0.0:
-            end = factor * table.slope[b + 1] * table.at_slope
+        if caputo and table.slope[b + 1, 0] != 0.0:
+            end = factor * table.slope[b + 1, 0] * table.at_slope
             for i in range(first, last):
                 columns[b, i] -= end * (sums[i] / p) ** (1.0 - table.alpha)
     for r in range(rows.shape[0]):
@@ -186,43 +198,70 @@ def _one_sided(table, index, shift, y, caputo):
 
 @njit(cache=True)
 def _left(table, index, y, with_value, with_slope):
-    """Left derivative of a shape at y, with or without what its start contributes."""
+    """Left derivative of a shape at y, with or without what its start contributes.
+
+    The integral is split at a knot between half a cell and a cell and a half before y. Beyond it
+    stands B itself, whose terms have one sign. From it on, where B may be small, stands its
+    derivative, and what B and its slope at the knot contribute.
+    """
     first = table.start[index]
     if y < first:
         return 0.0
-    alpha = table.alpha
-    far = y - (first + table.width[index]) >= NEAR_GAP
-    if far:
-        result = table.far * _far(table, index, y)
-    else:
-        result = _near(table, index, y)
-    # Riemann-Liouville holds these terms already when far, and never otherwise.
-    if table.value[index] != 0.0 and table.at_value != 0.0 and with_value != far:
-        term = table.value[index] * (y - first) ** -alpha * table.at_value
-        result += -term if far else term
-    if table.slope[index] != 0.0 and with_slope != far:
-        term = table.slope[index] * (y - first) ** (1.0 - alpha) * table.at_slope
-        result += -term if far else term
+    cell = int(y - first)
+    if y - first - cell < 0.5:
+        cell -= 1
+    cell = min(max(cell, 0), table.width[index])
+    result = 0.0
+    if cell > 0:
+        result = table.far * _far(table, index, cell, y)
+        if not with_value:
+            result -= _value_term(table, index, 0, y)
+        if not with_slope:
+            result -= _slope_term(table, index, 0, y)
+    if cell < table.width[index]:
+        result += _near(table, index, cell, y)
+        if cell > 0 or with_value:
+            result += _value_term(table, index, cell, y)
+        if cell > 0 or with_slope:
+            result += _slope_term(table, index, cell, y)
     return result
 
 
 @njit(cache=True)
-def _far(table, index, y):
-    """Integral of B(t) (y - t)^(-1 - alpha) over a support that ends well before y."""
+def _value_term(table, index, cell, y):
+    """What the value at the start of a cell contributes at y; infinite there itself."""
+    value = table.value[index, cell]
+    if value == 0.0 or table.at_value == 0.0:
+        return 0.0
+    return value * (y - table.start[index] - cell) ** -table.alpha * table.at_value
+
+
+@njit(cache=True)
+def _slope_term(table, index, cell, y):
+    """What the slope at the start of a cell contributes at y."""
+    slope = table.slope[index, cell]
+    if slope == 0.0:
+        return 0.0
+    return slope * (y - table.start[index] - cell) ** (1.0 - table.alpha) * table.at_slope
+
+
+@njit(cache=True)
+def _far(table, index, cells, y):
+    """Integral of B(t) (y - t)^(-1 - alpha) over the first cells, which end well before y."""
     power = -1.0 - table.alpha
     half = 0.5 * table.width[index]
     distance = y - (table.start[index] + half)
     if distance >= 4.0 * half:
         return _moments(table.series[index], distance, half) * distance**power
     total = 0.0
-    for k in range(table.width[index]):
-        c = table.start[index] + k
-        if y - c >= 2.0:
+    for k in range(cells):
+        length = y - (table.start[index] + k)
+        if length >= 2.0:
             for q in range(COARSE):
-                total += table.coarse_mass[index, k, q] * (y - c - table.coarse[q]) ** power
+                total += table.coarse_mass[index, k, q] * (length - table.coarse[q]) ** power
         else:
             for q in range(FINE):
-                total += table.fine_mass[index, k, q] * (y - c - table.fine[q]) ** power
+                total += table.fine_mass[index, k, q] * (length - table.fine[q]) ** power
     return total
 
 
@@ -243,30 +282,25 @@ def _moments(series, distance, half):
 
 
 @njit(cache=True)
-def _near(table, index, y):
-    """Integral of the derivative of B times (y - t)^(order - 1 - alpha) / Gamma(order - alpha)."""
+def _near(table, index, cell, y):
+    """Integral of the derivative of B times (y - t)^(order - 1 - alpha) / Gamma(order - alpha).
+
+    It begins with a cell that starts at most a cell and a half before y.
+    """
     total = 0.0
     power = table.order - 1.0 - table.alpha
-    if table.p < table.order:
-        for k in range(table.width[index]):
-            gap = y - (table.start[index] + k + 1)
-            if gap >= 0.0 and table.kink[index, k] != 0.0:
-                total += table.kink[index, k] * gap**power
-        return table.near * total
-    for k in range(table.width[index]):
+    for k in range(cell, min(cell + 2, table.width[index])):
         length = y - (table.start[index] + k)
+        gap = length - 1.0
         if length <= 0.0:
             break
-        gap = length - 1.0
-        if gap >= 1.0:
-            part = 0.0
-            for q in range(COARSE):
-                part += table.coarse_bend[index, k, q] * (length - table.coarse[q]) ** power
-            total += table.near * part
+        if table.p < table.order:
+            if gap >= 0.0 and table.kink[index, k] != 0.0:
+                total += table.near * table.kink[index, k] * gap**power
         elif gap >= NEAR_GAP:
             part = 0.0
             for q in range(FINE):
-                part += table.fine_bend[index, k, q] * (length - table.fine[q]) ** power
+                part += table.bend_rule[index, k, q] * (length - table.fine[q]) ** power
             total += table.near * part
         else:
             total += _to_the_end(table, index, k, 0.0, length)

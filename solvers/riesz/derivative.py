@@ -16,20 +16,19 @@ tends to :math:`-u''` as :math:`\alpha \to 2`. The Riesz derivative
 :math:`\partial^\alpha u / \partial |x|^\alpha` of much of the literature is :math:`-R u`.
 
 A spline is a sum of truncated powers, whose derivatives are known, but that sum loses
-:math:`k^{p+1}` units in the last place at a distance of k cells. Two integrals lose nothing. Where
-y is away from the support of B, in cells of width 1,
+:math:`k^{p+1}` units in the last place at a distance of k cells. Instead, in cells of width 1, the
+integral is split at a knot z half a cell to a cell and a half before y:
 
-.. math:: D_L^\alpha B(y) = \frac{1}{\Gamma(-\alpha)} \int B(t) (y - t)^{-1-\alpha}\, dt
+.. math:: D_L^\alpha B(y) = \int^z \frac{B(t) (y - t)^{-1-\alpha}}{\Gamma(-\alpha)}\, dt
+          + \frac{B(z) (y - z)^{-\alpha}}{\Gamma(1 - \alpha)}
+          + \frac{B'(z) (y - z)^{1-\alpha}}{\Gamma(2 - \alpha)}
+          + \int_z^y \frac{B''(t) (y - t)^{1-\alpha}}{\Gamma(2 - \alpha)}\, dt
 
-has terms of one sign only: a Gauss rule on each cell, or the series of the moments of B. Elsewhere
-
-.. math:: D_L^\alpha B(y) = \frac{1}{\Gamma(2 - \alpha)} \int^y B''(t) (y - t)^{1-\alpha}\, dt
-          + B'(0) \frac{y^{1-\alpha}}{\Gamma(2 - \alpha)}
-          + B(0) \frac{y^{-\alpha}}{\Gamma(1 - \alpha)}
-
-(for :math:`\alpha < 1`, the first two terms are one integral of :math:`B'`), with the Gauss-Jacobi
-rule of the weight :math:`(y - t)^{1-\alpha}` in the cell that holds y, exact for the polynomial
-:math:`B''`. The Caputo derivative is that without the end terms.
+(for :math:`\alpha < 1`, the last two terms are one integral of :math:`B'`). The first integrand has
+one sign, so that nothing cancels, however far: a Gauss rule on each cell, or the series of the
+moments of B. The others are no larger than B is about z. The last takes the Gauss-Jacobi rule of
+the weight :math:`(y - t)^{1-\alpha}`, exact for the polynomial :math:`B''`. The Caputo derivative
+is that without what B and its slope contribute at the end of the interval.
 """
 
 from __future__ import annotations
@@ -191,12 +190,9 @@ def _shape_table(cells: int, p: int, alpha: float) -> Table:
     for name, size in (("fine", FINE), ("coarse", COARSE)):
         nodes, weights = roots_legendre(size)
         nodes, weights = (nodes + 1) / 2, weights / 2
-        rules[name] = (
-            nodes,
-            weights * bernstein(values[:, :, None, :], nodes),
-            weights * bernstein(bend[:, :, None, :], nodes),
-        )
-    nodes, mass, _ = rules["fine"]
+        rules[name] = nodes, weights, weights * bernstein(values[:, :, None, :], nodes)
+    nodes, weights, mass = rules["fine"]
+    coarse, _, coarse_mass = rules["coarse"]
     centre = pieces.count[:, None, None] / 2
     offset = np.arange(p + 1)[:, None] + nodes - centre
     degree = bend.shape[-1] - 1
@@ -213,17 +209,16 @@ def _shape_table(cells: int, p: int, alpha: float) -> Table:
         at_slope=float(rgamma(2 - alpha)),
         start=pieces.start,
         width=pieces.count,
-        value=np.ascontiguousarray(values[:, 0, 0]) * (pieces.start == 0),
-        slope=np.ascontiguousarray(slopes[:, 0, 0]) * (order == 2),
+        value=np.ascontiguousarray(values[:, :, 0]),
+        slope=slopes[:, :, 0] * (order == 2),
         bend=bend,
         kink=kink,
         series=_moment_series(alpha, mass, offset),
-        fine=rules["fine"][0],
-        fine_mass=rules["fine"][1],
-        fine_bend=rules["fine"][2],
-        coarse=rules["coarse"][0],
-        coarse_mass=rules["coarse"][1],
-        coarse_bend=rules["coarse"][2],
+        fine=nodes,
+        fine_mass=mass,
+        bend_rule=weights * bernstein(bend[:, :, None, :], nodes),
+        coarse=coarse,
+        coarse_mass=coarse_mass,
         jacobi=(jacobi + 1) / 2,
         jacobi_weight=jacobi_weight / jacobi_weight.sum(),
     )
