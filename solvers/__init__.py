@@ -1,6 +1,7 @@
 """Equations and estimates: relaxation, sketched regression, collocation, inverse problems."""
 
 from solvers.riesz import (
+    DiffusionSolution,
     JacobiSolution,
     RieszCollocation,
     RieszEigenvalues,
@@ -11,6 +12,7 @@ from solvers.riesz import (
     jacobi_riesz_solve,
     mass_symbol,
     riesz_collocation_matrix,
+    riesz_diffusion,
     riesz_eigenvalues,
     riesz_symbol,
     riesz_toeplitz_coefficients,
@@ -18,6 +20,7 @@ from solvers.riesz import (
 )
 
 __all__ = [
+    "DiffusionSolution",
     "JacobiSolution",
     "RieszCollocation",
     "RieszEigenvalues",
@@ -28,6 +31,7 @@ __all__ = [
     "jacobi_riesz_solve",
     "mass_symbol",
     "riesz_collocation_matrix",
+    "riesz_diffusion",
     "riesz_eigenvalues",
     "riesz_symbol",
     "riesz_toeplitz_coefficients",

@@ -3,6 +3,7 @@
 from solvers.riesz.centred import fractional_centred_coefficients
 from solvers.riesz.collocation import RieszCollocation, riesz_collocation_matrix
 from solvers.riesz.derivative import bspline_fractional_derivative
+from solvers.riesz.diffusion import DiffusionSolution, riesz_diffusion
 from solvers.riesz.eigenvalues import RieszEigenvalues, riesz_eigenvalues
 from solvers.riesz.jacobi import JacobiSolution, jacobi_riesz_solve
 from solvers.riesz.plane import RieszSolution2D, solve_riesz_bvp_2d
@@ -14,6 +15,7 @@ from solvers.riesz.symbol import (
 )
 
 __all__ = [
+    "DiffusionSolution",
     "JacobiSolution",
     "RieszCollocation",
     "RieszEigenvalues",
@@ -24,6 +26,7 @@ __all__ = [
     "jacobi_riesz_solve",
     "mass_symbol",
     "riesz_collocation_matrix",
+    "riesz_diffusion",
     "riesz_eigenvalues",
     "riesz_symbol",
     "riesz_toeplitz_coefficients",

@@ -40,7 +40,10 @@ def coarser_space(n: int, p: int) -> tuple[int, int] | None:
     return (n, p - 1) if p > 2 else None
 
 
-def carried(values: np.ndarray, fine: np.ndarray, coarse: np.ndarray, axis: int = 0) -> np.ndarray:
-    """Values given at fine points, at coarse points between them, by cubic interpolation."""
-    degree = min(3, len(fine) - 1)
-    return np.asarray(make_interp_spline(fine, values, k=degree, axis=axis)(coarse))
+def carried(
+    values: np.ndarray, fine: np.ndarray, coarse: np.ndarray, axis: int = 0, degree: int = 3
+) -> np.ndarray:
+    """Values given at fine points, at coarse points between them, by spline interpolation."""
+    odd = (len(fine) - 1) // 2 * 2 + 1
+    spline = make_interp_spline(fine, values, k=min(degree, odd, len(fine) - 1), axis=axis)
+    return np.asarray(spline(coarse))

@@ -254,8 +254,8 @@ def solve_riesz_bvp_2d(
     def values_on(other: TensorSystem) -> np.ndarray:
         if function is not None:
             return host_values(frame, function(*map(frame.asarray, _grid(other, side_x, side_y))))
-        by_x = carried(F, system.points[0], other.points[0])
-        return carried(by_x, system.points[1], other.points[1], axis=1)
+        by_x = carried(F, system.points[0], other.points[0], degree=7)
+        return carried(by_x, system.points[1], other.points[1], axis=1, degree=7)
 
     rtol = tolerance if method == "gmres" else None
     estimate, ends = _judged(system, X, values_on, host_factors, rtol)
