@@ -161,7 +161,7 @@ class RieszCollocation:
         half = (N + 1) // 2
         self.toeplitz = np.empty(N)
         columns = np.empty((min(self.p - 1, half), N))
-        self.top_rows = np.empty((min(self.p - 2, half), N))
+        rows = np.empty((min(self.p - 2, half), N))
         origin = (self.p + 1) // 4
         _numba.collocate(
             shape_table(self.n, self.p, self.alpha),
@@ -170,12 +170,13 @@ class RieszCollocation:
             riesz_factor(self.alpha),
             kind == "caputo",
             float(origin),
-            moved_series(self.p, self.alpha, sums[: len(self.top_rows)] / self.p - origin),
+            moved_series(self.p, self.alpha, sums[: len(rows)] / self.p - origin),
             self.toeplitz,
             columns,
-            self.top_rows,
+            rows,
         )
-        self.left_columns = columns.T
+        self._rows = rows  # torch takes writable memory only
+        self.left_columns, self.top_rows = columns.T, rows.view()
         for array in (self.toeplitz, self.left_columns, self.top_rows):
             array.flags.writeable = False
 
@@ -350,7 +351,7 @@ class RieszCollocation:
         if N <= _DENSE:
             return frame.asarray(self._dense / self.scale) @ x
         b, r = self.left_columns.shape[1], self.top_rows.shape[0]
-        change, rows = frame.asarray(self._column_change), frame.asarray(self.top_rows)
+        change, rows = frame.asarray(self._column_change), frame.asarray(self._rows)
         inner = self._toeplitz_product(frame, x) + change @ x[:b, :]
         inner = inner + xp.flip(change @ xp.flip(x[N - b :, :], axis=0), axis=0)
         last = xp.flip(rows @ xp.flip(x, axis=0), axis=0)
@@ -361,7 +362,7 @@ class RieszCollocation:
         if N <= _DENSE:
             return frame.asarray(self._dense.T / self.scale) @ x
         b, r = self.left_columns.shape[1], self.top_rows.shape[0]
-        change, rows = frame.asarray(self._column_change), frame.asarray(self.top_rows)
+        change, rows = frame.asarray(self._column_change), frame.asarray(self._rows)
         ends = xp.zeros((r, x.shape[1]), dtype=x.dtype, device=frame.device)
         inner = xp.concat((ends, x[r : N - r, :], ends), axis=0)
         image = self._toeplitz_product(frame, inner)

@@ -168,7 +168,8 @@ def riesz_toeplitz_coefficients(p: int, alpha: float, num: int) -> np.ndarray:
                 \Bigl(1 + \frac{(1+\alpha)(2+\alpha)(p+1)}{24 k^2} + \cdots\Bigr),
 
     for the positive operator :math:`R = (-\Delta)^{\alpha/2}`: :math:`t_0 > 0` and
-    :math:`t_0 + 2\sum_{k \ge 1} t_k = 0`. Each is right to 2e-13 of itself, however far.
+    :math:`t_0 + 2\sum_{k \ge 1} t_k = 0`. Each is right to 2e-13 of itself, however far, unless
+    it is next to a change of sign.
 
     Parameters
     ----------
@@ -226,7 +227,7 @@ def _angles(theta: Array) -> tuple[Frame, Array, np.ndarray]:
     check_real("theta", theta, frame)
     if frame.is_torch and theta.requires_grad:
         raise TypeError("theta must not require a gradient")
-    angle = np.array(theta.cpu() if frame.is_torch else theta, dtype=np.float64)
+    angle = np.asarray(theta.cpu() if frame.is_torch else theta).astype(np.float64)
     outside = np.abs(angle) > np.pi
     reduced = np.remainder(angle + np.pi, 2 * np.pi) - np.pi
     return frame, theta, np.where(outside, reduced, angle)
