@@ -25,7 +25,12 @@ def basis_product(frame: Frame, basis: scipy.sparse.csr_array, coefficients: Arr
     """Product of a basis with coefficients (N,) or (N, k) of any frame, differentiable in them."""
     if frame.is_numpy:
         return basis @ coefficients
-    return frame.asarray(basis.toarray()) @ coefficients
+    entries, xp = basis.tocoo(), frame.xp
+    rows, columns = (xp.asarray(i, dtype=xp.int64, device=frame.device) for i in entries.coords)
+    data = xp.reshape(frame.asarray(entries.data), (-1,) + (1,) * (coefficients.ndim - 1))
+    shape = (basis.shape[0], *coefficients.shape[1:])
+    zeros = xp.zeros(shape, dtype=coefficients.dtype, device=frame.device)
+    return zeros.index_add(0, rows, data * coefficients[columns])
 
 
 def inner_points(n: int, p: int) -> np.ndarray:

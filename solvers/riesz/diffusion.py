@@ -82,6 +82,16 @@ class DiffusionSolution:
     singular_ends : bool
         Whether u behaves like :math:`\mathrm{dist}^{\alpha/2}` at an end at the last time, so that
         the order of high degrees cannot show. Without special data it does.
+
+    Examples
+    --------
+    What leaves the interval does not come back: the largest value falls.
+
+    >>> import numpy as np
+    >>> t, x = np.linspace(0, 0.2, 5), np.linspace(0, 1, 101)
+    >>> u = riesz_diffusion(lambda x: x * (1 - x), None, t, 32, 3, 1.5)
+    >>> u(2, x).shape, bool(np.all(np.diff(u(slice(None), x).max(axis=1)) < 0))
+    ((101,), True)
     """
 
     t: Array

@@ -59,6 +59,16 @@ class RieszEigenvalues:
     singular_ends : bool
         Whether the eigenfunctions behave like :math:`\mathrm{dist}^{\alpha/2}` at the ends, which
         keeps the convergence to first order.
+
+    Examples
+    --------
+    Eigenfunctions alternate between even and odd.
+
+    >>> import numpy as np
+    >>> modes = riesz_eigenvalues(32, 3, 1.5, 2)
+    >>> x = np.linspace(0, 0.5, 6)
+    >>> bool(np.allclose(modes(x), modes(1 - x) * [1, -1], atol=1e-10))
+    True
     """
 
     eigenvalues: np.ndarray

@@ -63,6 +63,15 @@ class JacobiSolution:
     singular_ends : bool
         Whether :math:`u/w` differs from zero at an end, so that :math:`u` behaves like
         :math:`\mathrm{dist}^{\alpha/2}` there and a spline or a finite difference loses its order.
+
+    Examples
+    --------
+    The image of the operator comes with the expansion.
+
+    >>> import numpy as np
+    >>> u = jacobi_riesz_solve(np.exp, 16, 1.5)
+    >>> bool(abs(u.riesz(0.3) - np.exp(0.3)) < 1e-13)
+    True
     """
 
     coefficients: Array
