@@ -36,6 +36,14 @@ def end_means(points: np.ndarray, g: np.ndarray, alpha: float) -> np.ndarray:
     return np.array(means)
 
 
+def two_grid_factor(alpha: float) -> float:
+    r"""Error of a space over the change from half its cells, at the order that the ends leave.
+
+    :math:`1/(2^q - 1)` with :math:`q = \alpha/2`; for solutions of higher order it is generous.
+    """
+    return float(1 / (2 ** (alpha / 2) - 1))
+
+
 def singular(fine: np.ndarray, coarse: np.ndarray | None) -> bool:
     """Whether means differ from zero by more than they differ between two spaces.
 

@@ -32,7 +32,7 @@ from numerics.arrays import (
 )
 from numerics.convergence import ConvergenceWarning
 from solvers.riesz._arguments import as_interval, check_number, host_values
-from solvers.riesz._ends import end_means, singular
+from solvers.riesz._ends import end_means, singular, two_grid_factor
 from solvers.riesz._spline import (
     basis_product,
     carried,
@@ -77,8 +77,10 @@ class DiffusionSolution:
         Whether it is that of rounding, 100 eps n^alpha.
     error_estimate : array, shape (m,)
         Largest difference at the Greville points from the solution on half the cells with half the
-        steps, an estimate for that one and generous for this. Between its times the larger of the
-        two neighbours stands. Where there is one step only, it is halved instead.
+        steps, over :math:`2^{\alpha/2} - 1`: about the error where the ends are singular, and
+        generous where they are not. Between the times of that solution the larger of the two
+        neighbours stands. A single step is halved instead, and the exponential without a source
+        keeps its times, being exact in them.
     singular_ends : bool
         Whether u behaves like :math:`\mathrm{dist}^{\alpha/2}` at an end at the last time, so that
         the order of high degrees cannot show. Without special data it does.
@@ -354,7 +356,9 @@ def _judged(
         return np.abs(u).max(axis=0), singular(means, None)
     B = RieszCollocation(*space, A.alpha)
     there = inner_points(B.n, B.p)
-    if m == 2:
+    if method == "expm" and loads_on(there, times[:1]) is None:
+        chosen, kept, shared = times, np.arange(m), np.arange(m)
+    elif m == 2:
         chosen, kept = np.array([times[0], times.mean(), times[1]]), np.array([0, 2])
         shared = np.array([0, 1])
     else:
@@ -365,7 +369,7 @@ def _judged(
     coarse = form.coefficients(states)
     difference = np.abs(u[:, shared] - spline_basis(points, B.n, B.p) @ coarse[kept].T).max(axis=0)
     estimate = np.zeros(m)
-    estimate[shared] = difference
+    estimate[shared] = difference * two_grid_factor(A.alpha)
     between = np.setdiff1d(np.arange(m), shared)
     estimate[between] = np.maximum(estimate[between - 1], estimate[between + 1])
     return estimate, singular(means, end_means(there, B.matvec(last(coarse)), A.alpha))

@@ -37,7 +37,7 @@ from numerics.arrays import (
 )
 from numerics.convergence import ConvergenceWarning
 from solvers.riesz._arguments import as_interval, as_pair, check_number, host_values
-from solvers.riesz._ends import end_means, singular
+from solvers.riesz._ends import end_means, singular, two_grid_factor
 from solvers.riesz._spline import basis_product, carried, spline_basis
 from solvers.riesz._tensor import TensorSystem
 from solvers.riesz.collocation import RieszCollocation
@@ -69,8 +69,9 @@ class RieszSolution2D:
     converged : bool
         Whether GMRES met its tolerance, or the residual of the direct method is that of rounding.
     error_estimate : float
-        Largest difference at the Greville points from the solution on half the cells: an estimate
-        for that one, generous for this.
+        Largest difference at the Greville points from the solution on half the cells, over
+        :math:`2^{\alpha/2} - 1` with the smaller order: about the error where the edges are
+        singular, and generous where they are not.
     singular_ends : bool
         Whether the data make the solution behave like :math:`\mathrm{dist}^{\alpha/2}` at an edge,
         so that the order of high degrees cannot show.
@@ -316,7 +317,8 @@ def _judged(
         spline_basis(points, A.n, A.p)
         for points, A in zip(system.points, (coarse.x, coarse.y), strict=True)
     )
-    estimate = float(np.max(np.abs(u - (By @ (Bx @ X).T).T)))
+    difference = float(np.max(np.abs(u - (By @ (Bx @ X).T).T)))
+    estimate = difference * two_grid_factor(min(system.x.alpha, system.y.alpha))
     along_x, along_y, _ = coarse.images(X)
     coarse_means = [
         end_means(coarse.points[0], along_x, coarse.x.alpha),

@@ -142,6 +142,22 @@ def test_exponential_needs_no_steps():
     np.testing.assert_allclose(once(-1, LINE), often(-1, LINE), atol=1e-14)
 
 
+@pytest.mark.parametrize("alpha", [1.2, 1.5, 1.8])
+def test_estimate_after_a_rough_start(alpha):
+    """A jump, exact in time: the error of space, of first order, against a far finer space."""
+
+    def jump(x):
+        return np.where(x < 0.5, 1.0, 0.0)
+
+    times = [0.0, 0.01, 0.05]
+    finest = riesz_diffusion(jump, None, times, 600, 2, alpha, method="expm")(slice(1, None), LINE)
+    for p in (2, 3, 5):
+        u = riesz_diffusion(jump, None, times, 32, p, alpha, method="expm")
+        error = np.max(np.abs(u(slice(1, None), LINE) - finest), axis=1)
+        assert np.all(error < u.error_estimate[1:])
+        assert np.all(u.error_estimate[1:] < 4 * error)
+
+
 def test_slowest_mode_decays_by_its_eigenvalue():
     modes = riesz_eigenvalues(40, 3, 1.5, 2)
     for method in METHODS:

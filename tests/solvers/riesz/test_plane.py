@@ -48,6 +48,19 @@ def test_figures(p, product):
         assert not solution.singular_ends
 
 
+@pytest.mark.parametrize("alpha", [(1.2, 1.2), (1.1, 1.9), (1.8, 1.8)])
+def test_estimate_at_singular_edges(alpha):
+    """f = 1, against a far finer space; the largest error is next to the edges."""
+    x = np.concatenate((np.linspace(0, 0.1, 40), np.linspace(0.1, 1, 40)))
+    finest = solve_riesz_bvp_2d(np.ones((300, 300)), (300, 300), (2, 2), alpha)
+    for p in (2, 5):
+        shape = (16 + p - 2, 16 + p - 2)
+        solution = solve_riesz_bvp_2d(np.ones(shape), (16, 16), (p, p), alpha)
+        error = np.max(np.abs(solution(x[:, None], x[None]) - finest(x[:, None], x[None])))
+        assert error < solution.error_estimate < 4 * error
+        assert solution.singular_ends
+
+
 @pytest.mark.parametrize("p", ITERATIONS)
 def test_iterations_do_not_grow_with_n(p):
     for n in (32, 64, 128):
