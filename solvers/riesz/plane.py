@@ -30,6 +30,7 @@ from numerics.arrays import (
     Array,
     as_arrays,
     as_float,
+    broadcast_batch,
     check_choice,
     check_positive,
     check_real,
@@ -117,7 +118,7 @@ class RieszSolution2D:
         coefficients = frame.double(coefficients)
         grid = len(x_shape) == len(y_shape) == 2 and x_shape[1] == y_shape[0] == 1
         if not grid:
-            shape = np.broadcast_shapes(x_shape, y_shape)
+            shape = broadcast_batch(x=x_shape, y=y_shape)
             pick = [
                 np.broadcast_to(np.arange(basis.shape[0]).reshape(own), shape).ravel()
                 for own, basis in bases

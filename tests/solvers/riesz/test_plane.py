@@ -202,6 +202,8 @@ def solve(f=None, n=(4, 4), p=(3, 3), alpha=(1.5, 1.5), **options):
         (lambda: solve(domain=(0, 1)), TypeError, "domain must be a pair"),
         (lambda: solve(method="cg"), ValueError, "method must be one of diag"),
         (lambda: solve(rtol=-1), ValueError, "rtol must be positive"),
+        (lambda: solve()([0.1, 0.2], [0.1, 0.2, 0.3]), ValueError, r"x \(2,\), y \(3,\)"),
+        (lambda: solve()(0.1, 1j), TypeError, "y must be real"),
         (
             lambda: solve(np.ones((2049, 9), np.float32), n=(2048, 8)),
             ValueError,
