@@ -82,17 +82,18 @@ def toeplitz_column(table, factor, out):
 
 
 @njit(cache=True)
-def collocate(table, n, sums, factor, caputo, origin, moved, toeplitz, columns, rows):
+def collocate(table, cardinal, n, sums, factor, caputo, origin, moved, toeplitz, columns, rows):
     """Toeplitz column, first columns (as rows of ``columns``) and first rows.
 
-    ``sums`` are the inner Greville abscissae times p. ``moved`` holds for each of the first rows
-    the moment series of the cardinal spline about ``origin`` instead of that row's abscissa: with
-    it, all distances are halves of integers, whose powers are shared.
+    ``sums`` are the inner Greville abscissae times p. ``table`` has the shapes of n cells, of which
+    none is cardinal where n <= p, and ``cardinal`` those of p + 1. ``moved`` holds for each of the
+    first rows the moment series of the cardinal spline about ``origin`` instead of that row's
+    abscissa: with it, all distances are halves of integers, whose powers are shared.
     """
     p = table.p
     N = toeplitz.size
     powers = _powers(-1.0 - table.alpha, N + 1)
-    _fill_toeplitz(table, powers, factor, toeplitz)
+    _fill_toeplitz(cardinal, powers, factor, toeplitz)
     borders = columns.shape[0]
     for b in range(borders):
         half = 0.5 * table.width[b + 1]

@@ -165,6 +165,7 @@ class RieszCollocation:
         origin = (self.p + 1) // 4
         _numba.collocate(
             shape_table(self.n, self.p, self.alpha),
+            shape_table(self.p + 1, self.p, self.alpha),
             self.n,
             sums,
             riesz_factor(self.alpha),

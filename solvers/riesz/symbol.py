@@ -146,7 +146,7 @@ def advection_symbol(theta: Array, p: int) -> Array:
 
     Examples
     --------
-    For the quadratic spline it is minus :math:`2i \sin(\theta/2)\cos(\theta/2)`.
+    For the cubic spline it is :math:`-i \sin\theta`.
 
     >>> import numpy as np
     >>> bool(abs(advection_symbol(np.array([0.7]), 3)[0] + 1j * np.sin(0.7)) < 1e-15)

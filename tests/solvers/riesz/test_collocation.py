@@ -87,6 +87,13 @@ def test_centrosymmetric(n, p, alpha, kind):
     np.testing.assert_array_equal(A, A[::-1, ::-1])
 
 
+@given(n=st.integers(1, 60), p=st.integers(2, 10), alpha=st.floats(1.02, 1.98))
+def test_holds_the_coefficients_of_the_cardinal_spline(n, p, alpha):
+    """Also where the cells are too few for one."""
+    t = RieszCollocation(n, p, alpha).toeplitz
+    np.testing.assert_array_equal(t, riesz_toeplitz_coefficients(p, alpha, n + p - 2))
+
+
 def test_not_symmetric():
     A = h_units(20, 2, 1.5)
     assert np.abs(A - A.T).max() > 0.04
