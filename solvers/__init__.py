@@ -5,6 +5,7 @@ from solvers.riesz import (
     JacobiSolution,
     RieszCollocation,
     RieszEigenvalues,
+    RieszSolution,
     RieszSolution2D,
     advection_symbol,
     bspline_fractional_derivative,
@@ -16,6 +17,7 @@ from solvers.riesz import (
     riesz_eigenvalues,
     riesz_symbol,
     riesz_toeplitz_coefficients,
+    solve_riesz_bvp,
     solve_riesz_bvp_2d,
 )
 
@@ -24,6 +26,7 @@ __all__ = [
     "JacobiSolution",
     "RieszCollocation",
     "RieszEigenvalues",
+    "RieszSolution",
     "RieszSolution2D",
     "advection_symbol",
     "bspline_fractional_derivative",
@@ -35,5 +38,6 @@ __all__ = [
     "riesz_eigenvalues",
     "riesz_symbol",
     "riesz_toeplitz_coefficients",
+    "solve_riesz_bvp",
     "solve_riesz_bvp_2d",
 ]

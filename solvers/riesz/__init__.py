@@ -1,5 +1,6 @@
 """Equations with the Riesz operator: B-spline collocation, and the schemes it is held against."""
 
+from solvers.riesz.bvp import RieszSolution, solve_riesz_bvp
 from solvers.riesz.centred import fractional_centred_coefficients
 from solvers.riesz.collocation import RieszCollocation, riesz_collocation_matrix
 from solvers.riesz.derivative import bspline_fractional_derivative
@@ -19,6 +20,7 @@ __all__ = [
     "JacobiSolution",
     "RieszCollocation",
     "RieszEigenvalues",
+    "RieszSolution",
     "RieszSolution2D",
     "advection_symbol",
     "bspline_fractional_derivative",
@@ -30,5 +32,6 @@ __all__ = [
     "riesz_eigenvalues",
     "riesz_symbol",
     "riesz_toeplitz_coefficients",
+    "solve_riesz_bvp",
     "solve_riesz_bvp_2d",
 ]

@@ -34,7 +34,7 @@ from solvers.riesz.krylov import preconditioned_gmres
 if TYPE_CHECKING:
     from solvers.riesz.collocation import RieszCollocation
 
-_DENSE_LIMIT = 128  # unknowns up to which LAPACK is the faster way
+DENSE_LIMIT = 128  # unknowns up to which LAPACK is the faster way
 
 
 class BorderedSystem:
@@ -121,7 +121,7 @@ class BorderedSolver:
         self.shape = A.shape
         self._collocation = A
         self.iterations = 0
-        if A.n <= A.p + 1 or A.shape[0] <= _DENSE_LIMIT:
+        if A.n <= A.p + 1 or A.shape[0] <= DENSE_LIMIT:
             dense = kappa * A.todense() + banded_part(A.n, A.p, b, c).toarray()
             self._dense = dense
             self._lu = scipy.linalg.lu_factor(dense)

@@ -13,7 +13,7 @@ from collections.abc import Callable
 import numpy as np
 from scipy.sparse.linalg import LinearOperator, gmres
 
-_MAXITER = 200
+MAXITER = 200
 _TINY = 1e-300
 
 Product = Callable[[np.ndarray], np.ndarray]
@@ -25,7 +25,7 @@ def preconditioned_gmres(
     f: np.ndarray,
     *,
     rtol: float,
-    maxiter: int = _MAXITER,
+    maxiter: int = MAXITER,
 ) -> tuple[np.ndarray, int, float]:
     r"""Solve :math:`P^{-1} K x = P^{-1} f` by GMRES without restart.
 
