@@ -22,6 +22,8 @@ _PACKAGES = (
     "scikit-learn",
     "statsmodels",
     "PyWavelets",
+    "differint",
+    "differintP",
     "mpmath",
 )
 
