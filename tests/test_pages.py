@@ -53,7 +53,7 @@ def referred() -> set[str]:
     roles = re.findall(
         r":(?:func|class|meth):`~?((?:numerics|ssm|geometry|solvers)\.[\w.]+)`", pages
     )
-    words = re.findall(r"`((?:numerics|ssm)\.\w+)`", (ROOT / "README.md").read_text())
+    words = re.findall(r"`((?:numerics|ssm|solvers)\.\w+)`", (ROOT / "README.md").read_text())
     return {*roles, *words}
 
 
