@@ -213,7 +213,17 @@ class RieszCollocation:
         return self._apply(x, self._product)
 
     def rmatvec(self, x: Array) -> Array:
-        """Product of the transpose with a vector or with columns; as :meth:`matvec`."""
+        """Product of the transpose with a vector or with columns.
+
+        Parameters
+        ----------
+        x : array, shape (N,) or (N, k)
+            As for :meth:`matvec`.
+
+        Returns
+        -------
+        array, shape of ``x``
+        """
         return self._apply(x, self._adjoint_product)
 
     def solve(self, f: Array) -> Array:
@@ -222,6 +232,7 @@ class RieszCollocation:
         Parameters
         ----------
         f : array, shape (N,) or (N, k)
+            Right-hand sides.
 
         Returns
         -------
@@ -294,7 +305,15 @@ class RieszCollocation:
         )
 
     def check_single(self, name: str, frame: Frame) -> None:
-        """Refuse single precision where nothing of it would be left."""
+        """Refuse single precision where nothing of it would be left.
+
+        Parameters
+        ----------
+        name : str
+            Of the argument that is in it.
+        frame : Frame
+            Of that argument.
+        """
         if frame.single and float(np.finfo(np.float32).eps) * self.scale >= 1e-3:
             raise ValueError(
                 f"{name} must be double precision: for float32, eps n^alpha must be below 1e-3, "

@@ -92,7 +92,17 @@ class JacobiSolution:
         return frame.cast(xp.where(unit == inside, values, xp.zeros_like(values)))
 
     def riesz(self, x: Array) -> Array:
-        r"""Values of :math:`(-\Delta)^{\alpha/2} u` at ``x`` in the domain, by the identity."""
+        r"""Values of :math:`(-\Delta)^{\alpha/2} u`, by the identity.
+
+        Parameters
+        ----------
+        x : array, any shape
+            Points in the domain.
+
+        Returns
+        -------
+        array, shape of ``x``
+        """
         frame, unit, coefficients = self._unit(x)
         if not bool(frame.xp.all((unit >= 0) & (unit <= 1))):
             raise ValueError(f"x must be in the domain {self.domain}, got values outside it")

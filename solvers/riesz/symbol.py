@@ -94,6 +94,7 @@ def mass_symbol(theta: Array, p: int) -> Array:
     Parameters
     ----------
     theta : array, any shape
+        Angles.
     p : int
         Degree, 1 to 10.
 
@@ -132,6 +133,7 @@ def advection_symbol(theta: Array, p: int) -> Array:
     Parameters
     ----------
     theta : array, any shape
+        Angles.
     p : int
         Degree, 2 to 10.
 
