@@ -33,7 +33,7 @@ from solvers.riesz.derivative import (
     riesz_factor,
     shape_table,
 )
-from solvers.riesz.symbol import mass_symbol, riesz_symbol
+from solvers.riesz.symbol import leading_coefficients, mass_symbol, riesz_symbol
 
 _DENSE = 64  # order up to which a product with the full matrix is the shorter one
 
@@ -176,6 +176,8 @@ class RieszCollocation:
             columns,
             rows,
         )
+        leading = leading_coefficients(self.p, self.alpha)[:N]
+        self.toeplitz[: leading.size] = leading
         self._rows = rows  # torch takes writable memory only
         self.left_columns, self.top_rows = columns.T, rows.view()
         for array in (self.toeplitz, self.left_columns, self.top_rows):

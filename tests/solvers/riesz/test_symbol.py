@@ -28,6 +28,16 @@ def test_coefficients_against_fifty_digits(p, alpha, precise_riesz):
         assert abs(t[k] / exact - 1) < 2e-13, k
 
 
+@pytest.mark.parametrize("p", [2, 5, 6, 10])
+@pytest.mark.parametrize("alpha", [1.01, 1.5, 1.9])
+def test_first_coefficients_share_one_rounding(p, alpha, precise_riesz):
+    """Of the common factor; each then has one of its own, two units at the most."""
+    t = riesz_toeplitz_coefficients(p, alpha, 32)
+    exact = [precise_riesz(40 + p, p, alpha, p, mpmath.mpf(p + 1) / 2 + k) for k in range(32)]
+    ratio = np.array([float(t[k] / exact[k] - t[0] / exact[0]) for k in range(32)])
+    assert np.abs(ratio).max() < 2 * np.finfo(float).eps
+
+
 @given(p=DEGREES, alpha=ORDERS)
 def test_coefficients_sum_to_the_zero_of_the_symbol(p, alpha):
     """What the first K leave of the sum is known from the tail, to O(K^-2) of itself."""
