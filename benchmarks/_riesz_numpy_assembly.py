@@ -1,10 +1,10 @@
 r"""The assembly of a Riesz collocation matrix in whole-array NumPy, to time the compiled one by.
 
-It is the same rule, with the same quadratures and the same series. With z a knot between half a
-cell and a cell and a half before y, the derivative of a spline is
-:math:`\Gamma(-\alpha)^{-1}\int^z B(t)(y-t)^{-1-\alpha}dt`, by a series of moments or Gauss rules,
-and :math:`\Gamma(2-\alpha)^{-1}\int_z^y B''(t)(y-t)^{1-\alpha}dt` plus what B and its slope
-contribute at z. Each branch is taken for all points that need it at once.
+It is the same rule, with the same quadratures and the same series: up to a knot z somewhat before y
+the derivative of a spline is :math:`\Gamma(-\alpha)^{-1}\int^z B(t)(y-t)^{-1-\alpha}dt`, by Gauss
+rules or, from some distance on, a series of moments, and from there on
+:math:`\Gamma(2-\alpha)^{-1}\int_z^y B''(t)(y-t)^{1-\alpha}dt` plus what value and slope at z
+contribute. Each branch is taken for all points that need it at once.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class _Shapes(NamedTuple):
     p: int
     alpha: float
     start: np.ndarray
-    count: np.ndarray
+    width: np.ndarray
     value: np.ndarray  # at the start of each cell
     slope: np.ndarray
     bend: np.ndarray  # Bernstein coefficients of the second derivatives
@@ -75,56 +75,68 @@ def _row(table: _Shapes, n: int, total: int) -> np.ndarray:
 
 
 def _left(table: _Shapes, index: int, y: np.ndarray) -> np.ndarray:
-    """Left derivative of a shape at all points y."""
-    past = y - table.start[index]
-    whole = np.floor(past)
-    z = np.clip(np.where(past - whole < 0.5, whole - 1, whole), 0, table.count[index]).astype(int)
-    near = (past > 0) & (z < table.count[index])
-    out = _far(table, index, y, z) / math.gamma(-table.alpha)
-    out[near] += _near(table, index, past[near], z[near])
+    start, width = table.start[index], table.width[index]
+    length = y - start
+    cells = np.clip(np.floor(length - 0.5), 0, width)
+    cells[length < 0] = -1
+    far = length - width / 2 >= 2 * width
+    out = np.zeros(y.shape)
+    if np.any(far):
+        out[far] = _moments(table, index, y[far])
+    for cell in range(width + 1):
+        chosen = (cells == cell) & ~far
+        if not np.any(chosen):
+            continue
+        near = y[chosen]
+        out[chosen] = _up_to(table, index, cell, near)
+        if cell < width:
+            out[chosen] += _from(table, index, cell, near)
     return out
 
 
-def _far(table: _Shapes, index: int, y: np.ndarray, z: np.ndarray) -> np.ndarray:
-    """Integral over the first z cells."""
-    power = -1 - table.alpha
-    half = 0.5 * table.count[index]
+def _moments(table: _Shapes, index: int, y: np.ndarray) -> np.ndarray:
+    """The whole integral, from two widths of the support behind its end."""
+    half = 0.5 * table.width[index]
     distance = y - (table.start[index] + half)
-    out = np.zeros(y.shape)
-    ends = (4 * half, 16 * half, 256 * half, np.inf)
+    out = np.empty(y.shape)
+    ends = (0.0, 16 * half, 256 * half, np.inf)
     for terms, low, high in zip((_TERMS, 15, 8), ends[:-1], ends[1:], strict=True):
         chosen = (distance >= low) & (distance < high)
-        if np.any(chosen):
-            d = distance[chosen]
-            series = np.polynomial.polynomial.polyval(1 / d, table.series[index, :terms])
-            out[chosen] = series * d**power
-    close = distance < ends[0]
-    for k in range(table.count[index]):
-        chosen = close & (z > k)
-        out[chosen] += _gauss(
-            y[chosen] - (table.start[index] + k),
-            power,
-            [(nodes, mass[index, k]) for nodes, mass, _ in table.rules],
-        )
-    return out
+        d = distance[chosen]
+        series = np.polynomial.polynomial.polyval(1 / d, table.series[index, :terms])
+        out[chosen] = series * d ** (-1 - table.alpha)
+    return out / math.gamma(-table.alpha)
 
 
-def _near(table: _Shapes, index: int, past: np.ndarray, z: np.ndarray) -> np.ndarray:
-    """What stands from the start of cell z on, at points ``past`` the start of the support."""
+def _up_to(table: _Shapes, index: int, cell: int, y: np.ndarray) -> np.ndarray:
+    """The integral of B over the cells before one."""
+    out = np.zeros(y.shape)
+    for k in range(cell):
+        length = y - (table.start[index] + k)
+        rules = [(nodes, mass[index, k]) for nodes, mass, _ in table.rules]
+        out += _gauss(length, -1 - table.alpha, rules)
+    return out / math.gamma(-table.alpha)
+
+
+def _from(table: _Shapes, index: int, cell: int, y: np.ndarray) -> np.ndarray:
+    """The integral of the second derivative from the start of a cell, with what stands there."""
     alpha = table.alpha
-    length = past - z
-    out = table.value[index, z] * length**-alpha / math.gamma(1 - alpha)
-    out += table.slope[index, z] * length ** (1 - alpha) / math.gamma(2 - alpha)
-    for k in range(table.count[index]):
-        length = past - k
-        taken = (length > 0) & ((z == k) | (z == k - 1))
-        apart = taken & (length - 1 >= _NEAR_GAP)
-        close = taken & ~apart
-        rules = [(nodes, bend[index, k]) for nodes, _, bend in table.rules]
-        out[apart] += _gauss(length[apart], 1 - alpha, rules) / math.gamma(2 - alpha)
+    length = y - (table.start[index] + cell)
+    out = np.zeros(y.shape)
+    if table.value[index, cell] != 0:
+        out += table.value[index, cell] * length**-alpha / math.gamma(1 - alpha)
+    if table.slope[index, cell] != 0:
+        out += table.slope[index, cell] * length ** (1 - alpha) / math.gamma(2 - alpha)
+    for k in range(cell, min(cell + 2, table.width[index])):
+        length = y - (table.start[index] + k)
+        apart = length - 1 >= _NEAR_GAP
+        close = (length > 0) & ~apart
+        nodes, _, bend = table.rules[1]
+        kernel = (length[apart, None] - nodes) ** (1 - alpha)
+        out[apart] += kernel @ bend[index, k] / math.gamma(2 - alpha)
         out[close] += _to_the_end(table, index, k, 0.0, length[close])
-        beyond = close & (length > 1)
-        out[beyond] -= _to_the_end(table, index, k, 1.0, length[beyond] - 1)
+        past = close & (length > 1)
+        out[past] -= _to_the_end(table, index, k, 1.0, length[past] - 1)
     return out
 
 
