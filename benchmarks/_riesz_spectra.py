@@ -45,7 +45,7 @@ def condition_table(alphas: tuple[float, ...], *, quick: bool) -> tuple[Table, l
         [
             Column("α", "g"),
             "p",
-            *(Column(f"n = {n}", ".4g") for n in cells),
+            *(Column(f"n = {n}", ".0f") for n in cells),
             Column("growth, power of n", ".3f"),
             Column("largest singular value / n^α", ".3f"),
         ],

@@ -30,10 +30,10 @@ from solvers import RieszSolution, jacobi_riesz_solve, solve_riesz_bvp, solve_ri
 _ALPHAS = (1.2, 1.5, 1.8)
 _DEGREES = (2, 3, 4, 5, 6)
 _CELLS = (16, 32, 64, 128, 256)
-_SINGULAR_CELLS = (32, 64, 128, 256, 512)
+_SINGULAR_CELLS = (32, 128, 512)
 _CENTRED_CELLS = (64, 256, 1024, 4096)
 _POINTS = np.linspace(0.0, 1.0, 2049)
-_ERROR = ".2e"
+_ERROR = ".1e"
 _ORDER = ".2f"
 
 
@@ -53,7 +53,8 @@ def run(context: Context) -> Record:
     centred = {a: [centred_difference_error(n, a) for n in _CENTRED_CELLS] for a in _ALPHAS}
     context.tell("advection, singular solutions, two dimensions")
     parts = [
-        _smooth_table(smooth, exact),
+        _smooth_table(smooth),
+        _many_digits_table(*exact),
         _centred_table(smooth, centred),
         _operator_table(context),
         _advection_table(),
@@ -94,7 +95,9 @@ def run(context: Context) -> Record:
             Figure(
                 "Eigenvalues and samples of the symbol",
                 "Eigenvalues of n^-α A, n = 200 (dots), beside the symbol at jπ/(N+1), both sorted "
-                "(line). Above the symbol's maximum there are a few that come from the ends.",
+                "(line). Above the symbol's maximum there are a few that come from the ends, and "
+                "the smallest are those of the operator. At the kink the symbol for p = 6 begins "
+                "to take values twice.",
                 lambda canvas: spectra.draw_samples(canvas, _ALPHAS),
                 size=(10.5, 3.6),
             ),
@@ -157,13 +160,12 @@ def _many_digits(n: int) -> tuple[int, dict[tuple[float, int], float]]:
     }
 
 
-def _smooth_table(smooth: Any, exact: Any) -> tuple[Table, list[Check]]:
-    cells, deviations = exact
+def _smooth_table(smooth: Any) -> tuple[Table, list[Check]]:
     rows, off = [], 0.0
     for (a, p), errors in smooth.items():
         order = _order(errors, last=_finest_pair(p))
         off = max(off, abs(order - _expected_order(p, a)))
-        rows.append((a, p, *errors, order, _expected_order(p, a), abs(deviations[a, p])))
+        rows.append((a, p, *errors, order, _expected_order(p, a)))
     table = Table(
         "T1. Largest error of R u = f, u = (x (1 - x))^4",
         [
@@ -172,18 +174,25 @@ def _smooth_table(smooth: Any, exact: Any) -> tuple[Table, list[Check]]:
             *(Column(f"n = {n}", _ERROR) for n in _CELLS),
             Column("order", _ORDER),
             Column("expected", _ORDER),
-            Column(f"off 50 digits, n = {cells}", ".0e"),
         ],
         rows,
         note="On 2049 points. The order is that from n = 64 to 128, for p = 6 from 32 to 64, "
-        "because its error at 128 is rounding. The last column: relative difference between the "
-        "error that double precision makes and the error in 50-digit arithmetic, on 257 points.",
+        "because its error at 128 is rounding.",
     )
-    deviation = max(abs(d) for d in deviations.values())
-    return table, [
-        Check.at_most("orders: largest distance from the expected", off, 0.15),
-        Check.at_most("errors: relative distance from those in 50 digits", deviation, 1e-4),
-    ]
+    return table, [Check.at_most("orders: largest distance from the expected", off, 0.15)]
+
+
+def _many_digits_table(n: int, off: dict[tuple[float, int], float]) -> tuple[Table, list[Check]]:
+    rows = [(a, *(abs(off[a, p]) for p in _DEGREES)) for a in _ALPHAS]
+    table = Table(
+        f"T1 for n = {n} in 50-digit arithmetic: relative difference of the errors",
+        [Column("α", "g"), *(Column(f"p = {p}", ".0e") for p in _DEGREES)],
+        rows,
+        note="The matrix from truncated powers, its system and the error, all with 50 digits, on "
+        "257 points. Double precision is not felt before the errors are near 1e-15.",
+    )
+    worst = max(map(max, (row[1:] for row in rows)))
+    return table, [Check.at_most("errors: relative distance from those in 50 digits", worst, 1e-3)]
 
 
 def _centred_table(smooth: Any, centred: Any) -> tuple[Table, list[Check]]:
@@ -197,11 +206,11 @@ def _centred_table(smooth: Any, centred: Any) -> tuple[Table, list[Check]]:
             Column("α", "g"),
             *(Column(f"n = {n}", _ERROR) for n in _CENTRED_CELLS),
             Column("order", _ORDER),
-            Column("splines p = 5, n = 64", _ERROR),
-            Column("splines p = 6, n = 64", _ERROR),
+            Column("p = 5, n = 64", _ERROR),
+            Column("p = 6, n = 64", _ERROR),
         ],
         rows,
-        note="Largest error at the nodes; the right-hand side is the same.",
+        note="Largest error at the nodes; the right-hand side is the same. Last, splines.",
     )
     advantage = min(errors[-1] / smooth[a, 6][2] for a, errors in centred.items())
     what = "error of centred differences, n = 4096, to that of p = 6, n = 64"
@@ -219,10 +228,11 @@ def _operator_table(context: Context) -> tuple[Table, list[Check]]:
         "Applying the operator to u = (x (1 - x))^4, α = 1.5: error over the largest value",
         ["n", *(Column(name, _ERROR) for name in errors)],
         rows,
-        note="differintP.Riesz is periodic and negative (its sign is turned here); the wide period "
-        "is [-4, 5], with zeros outside of [0, 1] and nine times as many points. differint has no "
-        "right derivative: its error is that of the left one, whose product of transforms wraps "
-        "round. The splines' error at n = 1600 is rounding, which the operator magnifies by n^α.",
+        note="`differintP.Riesz` is periodic and negative (its sign is turned here); the wide "
+        "period is [-4, 5], with zeros outside of [0, 1] and nine times as many points. "
+        "`differint.GL` has no right derivative: its error is that of the left one, whose product "
+        "of transforms wraps round. The splines' error at n = 1600 is rounding, which the operator "
+        "magnifies by n^α.",
     )
     return table, []
 
@@ -282,9 +292,9 @@ def _self_knowledge_table() -> tuple[Table, list[Check]]:
     rows, worst, told = [], 1.0, True
     for p, n in [(2, 64), (3, 64), (4, 64), (5, 64), (3, 256)]:
         for name, solve in [
-            ("R u = f, as in T1", _smooth),
-            ("R u + 2 u' + 5 u = f, as in T2", _advected),
-            ("R u = 1, as in T3", _singular),
+            ("T1", _smooth),
+            ("T2", _advected),
+            ("T3", _singular),
         ]:
             solution, error = solve(n, p, 1.5)
             estimate = float(solution.error_estimate)
@@ -294,12 +304,12 @@ def _self_knowledge_table() -> tuple[Table, list[Check]]:
     table = Table(
         "What a solution says of itself, α = 1.5",
         [
-            "equation",
+            "problem",
             "p",
             "n",
             Column("largest error", _ERROR),
             Column("its estimate", _ERROR),
-            "said to be singular at the ends",
+            "singular ends",
         ],
         rows,
     )
