@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ssm import (
+    _vandermonde,
     dense_kernel,
     discretize,
     dss_kernel,
@@ -178,11 +179,24 @@ def test_strided_input(rng):
     )
 
 
-def test_many_systems_span_several_blocks(rng):
-    Lambda, w = _modes(rng, (300,), 8)
-    compiled = vandermonde_kernel(Lambda, w, 1000, dt=0.05, algorithm="numba")
-    generic = vandermonde_kernel(Lambda, w, 1000, dt=0.05, algorithm="matmul")
-    np.testing.assert_allclose(compiled, generic, atol=1e-14 * np.abs(generic).max())
+@pytest.mark.parametrize("library", ["numpy", "torch"])
+def test_many_systems_span_several_blocks(rng, monkeypatch, library):
+    """Blocks of a few systems, shared out over threads for NumPy, the last one shorter."""
+    monkeypatch.setattr(_vandermonde, "_BLOCK_BYTES", 2**16)
+    Lambda, w = _modes(rng, (301,), 8)
+    if library == "torch":
+        Lambda, w = torch.as_tensor(Lambda), torch.as_tensor(w)
+    for discretization in ("zoh", "bilinear"):
+        compiled, generic = (
+            np.asarray(
+                vandermonde_kernel(
+                    Lambda, w, 1000, dt=0.05, discretization=discretization, algorithm=algorithm
+                )
+            )
+            for algorithm in ("numba", "matmul")
+        )
+        tolerance = 1e-12 if discretization == "bilinear" else 1e-14
+        np.testing.assert_allclose(compiled, generic, atol=tolerance * np.abs(generic).max())
 
 
 @pytest.mark.parametrize("algorithm", ["matmul", "numba"])
