@@ -3,6 +3,16 @@
 from numerics.bsplines import bspline_collocation_matrix, greville_abscissae, open_uniform_knots
 from numerics.convergence import ConvergenceWarning
 from numerics.matrix_functions import expm
+from numerics.sketching import (
+    Guarantee,
+    Sketch,
+    ams_sketch,
+    countsketch,
+    gaussian_sketch,
+    osnap,
+    sketch,
+    srht,
+)
 from numerics.toeplitz import (
     gohberg_semencul,
     toeplitz_matvec,
@@ -17,12 +27,20 @@ from numerics.toeplitz_preconditioners import (
 
 __all__ = [
     "ConvergenceWarning",
+    "Guarantee",
+    "Sketch",
+    "ams_sketch",
     "bspline_collocation_matrix",
     "circulant_preconditioner",
+    "countsketch",
     "expm",
+    "gaussian_sketch",
     "gohberg_semencul",
     "greville_abscissae",
     "open_uniform_knots",
+    "osnap",
+    "sketch",
+    "srht",
     "tau_eigenvalues",
     "tau_preconditioner",
     "toeplitz_matvec",
