@@ -1,5 +1,14 @@
 """Equations and estimates: relaxation, sketched regression, collocation, inverse problems."""
 
+from solvers.regression import (
+    LstsqSolution,
+    SketchedSolution,
+    linf_ratio,
+    linf_row_count,
+    lstsq,
+    refine,
+    sketched_lstsq,
+)
 from solvers.riesz import (
     DiffusionSolution,
     JacobiSolution,
@@ -24,20 +33,27 @@ from solvers.riesz import (
 __all__ = [
     "DiffusionSolution",
     "JacobiSolution",
+    "LstsqSolution",
     "RieszCollocation",
     "RieszEigenvalues",
     "RieszSolution",
     "RieszSolution2D",
+    "SketchedSolution",
     "advection_symbol",
     "bspline_fractional_derivative",
     "fractional_centred_coefficients",
     "jacobi_riesz_solve",
+    "linf_ratio",
+    "linf_row_count",
+    "lstsq",
     "mass_symbol",
+    "refine",
     "riesz_collocation_matrix",
     "riesz_diffusion",
     "riesz_eigenvalues",
     "riesz_symbol",
     "riesz_toeplitz_coefficients",
+    "sketched_lstsq",
     "solve_riesz_bvp",
     "solve_riesz_bvp_2d",
 ]
