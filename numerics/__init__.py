@@ -3,6 +3,15 @@
 from numerics.bsplines import bspline_collocation_matrix, greville_abscissae, open_uniform_knots
 from numerics.convergence import ConvergenceWarning
 from numerics.matrix_functions import expm
+from numerics.orthogonal import (
+    BlockOrthogonal,
+    Butterfly,
+    HouseholderProduct,
+    OrthogonalOperator,
+    SignedPermutation,
+    cayley,
+    haar_orthogonal,
+)
 from numerics.sketching import (
     Guarantee,
     Sketch,
@@ -26,17 +35,24 @@ from numerics.toeplitz_preconditioners import (
 )
 
 __all__ = [
+    "BlockOrthogonal",
+    "Butterfly",
     "ConvergenceWarning",
     "Guarantee",
+    "HouseholderProduct",
+    "OrthogonalOperator",
+    "SignedPermutation",
     "Sketch",
     "ams_sketch",
     "bspline_collocation_matrix",
+    "cayley",
     "circulant_preconditioner",
     "countsketch",
     "expm",
     "gaussian_sketch",
     "gohberg_semencul",
     "greville_abscissae",
+    "haar_orthogonal",
     "open_uniform_knots",
     "osnap",
     "sketch",
