@@ -2,6 +2,7 @@
 
 from numerics.bsplines import bspline_collocation_matrix, greville_abscissae, open_uniform_knots
 from numerics.convergence import ConvergenceWarning
+from numerics.hadamard import fwht, hadamard_entry, walsh_order
 from numerics.matrix_functions import expm
 from numerics.orthogonal import (
     BlockOrthogonal,
@@ -49,10 +50,12 @@ __all__ = [
     "circulant_preconditioner",
     "countsketch",
     "expm",
+    "fwht",
     "gaussian_sketch",
     "gohberg_semencul",
     "greville_abscissae",
     "haar_orthogonal",
+    "hadamard_entry",
     "open_uniform_knots",
     "osnap",
     "sketch",
@@ -62,4 +65,5 @@ __all__ = [
     "toeplitz_matvec",
     "toeplitz_operator",
     "toeplitz_solve",
+    "walsh_order",
 ]
