@@ -19,9 +19,9 @@ def candidates(problem: Problem) -> tuple[str, ...]:
     n, d = problem.n, problem.d
     if problem.on_disk or n * d <= _SMALL or n < 4 * d:
         return ("qr",)
-    last = "iterative_sketch" if d > _FEW_COLUMNS and n >= 40 * d else "qr"
+    last = "precondition" if d > _FEW_COLUMNS and n >= 40 * d else "qr"
     if problem.source.kind == "sparse" and n >= 20 * d:
-        last = "iterative_sketch"
+        last = "precondition"
     if d > _MANY_COLUMNS or _looks_ill_conditioned(problem):
         return (last,)
     return ("normal", last)

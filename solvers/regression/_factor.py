@@ -19,16 +19,22 @@ _ROUNDING = float(np.finfo(np.float64).eps)
 
 @dataclass(frozen=True)
 class Factor:
-    """An inverse factor, (d, rank): a triangle to solve with, or a dense matrix."""
+    """An inverse factor, (d, rank): a triangle to solve with, or a dense matrix.
+
+    The condition number that matters to it is that of A with columns of equal length, since a
+    triangle is as accurate whatever the lengths; with singular values cut off they do matter.
+    """
 
     algebra: Algebra
     rank: int
     condition: float
-    scaled_condition: float
-    largest: float
+    effective_condition: float
     smallest: float
     R: Array
     dense: Array | None
+    _basis: Array | None
+    _singular: np.ndarray
+    _lengths: np.ndarray
 
     def apply(self, y: Array) -> Array:
         """Product Fy."""
@@ -43,10 +49,29 @@ class Factor:
         return self.dense.T @ g
 
     def coordinates(self, z: Array) -> Array:
-        r"""The y for which Fy minimises :math:`\\lVert Rx - z \\rVert`."""
+        r"""The y for which Fy minimises :math:`\lVert Rx - z \rVert`."""
         if self.dense is None:
             return z
         return self.dense.T @ (self.R.T @ z)
+
+    def size(self, x: Array) -> np.ndarray:
+        r"""The product of :math:`\lVert A \rVert` and :math:`\lVert x \rVert`, a column each."""
+        lengths = self.algebra.scale(self._lengths)
+        return float(self._singular[0]) * self.algebra.norms(lengths[:, None] * x)
+
+    def backward_error(self, y: Array, sizes: np.ndarray, residuals: np.ndarray) -> np.ndarray:
+        r"""How much A must change for x to become x + Fy, times :math:`\lVert x \rVert`.
+
+        A direction of singular value :math:`\sigma` counts by
+        :math:`\sigma / \sqrt{\sigma^2 + \mu^2}` with
+        :math:`\mu = \lVert r \rVert / \lVert x \rVert` (Karlson and Waldén 1997).
+        """
+        with np.errstate(divide="ignore", invalid="ignore"):
+            mu = np.where(residuals > 0, residuals * self._singular[0] / sizes, 0.0)
+            weights = 1 / np.sqrt(1 + (mu / self._singular[:, None]) ** 2)
+        return self.algebra.norms(
+            self.algebra.scale(weights) * (y if self._basis is None else self._basis.T @ y)
+        )
 
 
 def factor_of(algebra: Algebra, R: Array, rtol: float) -> Factor:
@@ -54,22 +79,18 @@ def factor_of(algebra: Algebra, R: Array, rtol: float) -> Factor:
     _, s, Vh = algebra.svd(R)
     d = len(s)
     rank = int(np.sum(s > rtol * s[0])) if s[0] > 0 else 0
-    norms = algebra.norms(R)
-    inverse = algebra.scale(1 / np.where(norms > 0, norms, 1))
-    scaled = algebra.singular_values(R * inverse)
-    dense = None
+    condition = float(s[0] / s[rank - 1]) if rank else 0.0
+    smallest = float(s[rank - 1]) if rank else 0.0
     if rank < d:
         dense = Vh[:rank].T * algebra.scale(1 / s[:rank])
-    return Factor(
-        algebra,
-        rank,
-        float(s[0] / s[rank - 1]) if rank else 0.0,
-        float(scaled[0] / scaled[-1]) if rank == d and scaled[-1] > 0 else np.inf,
-        float(s[0]),
-        float(s[rank - 1]) if rank else 0.0,
-        R,
-        dense,
-    )
+        singular, lengths = s[:rank] if rank else np.ones(1), np.ones(d)
+        return Factor(
+            algebra, rank, condition, condition, smallest, R, dense, None, singular, lengths
+        )
+    lengths = algebra.norms(R)
+    basis, singular, _ = algebra.svd(R * algebra.scale(1 / lengths))
+    effective = float(singular[0] / singular[-1]) if singular[-1] > 0 else np.inf
+    return Factor(algebra, rank, condition, effective, smallest, R, None, basis, singular, lengths)
 
 
 def default_rtol(d: int) -> float:

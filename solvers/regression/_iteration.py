@@ -23,9 +23,13 @@ from solvers.regression._problem import Problem
 _ROUNDING = 0.5 * float(np.finfo(np.float64).eps)
 _INNER_LIMIT = 100
 _STAGES = 5
-# A correction as small as this share of the first order error bound of QR changes nothing.
-_NEGLIGIBLE = 0.02
+# Backward errors in units of rounding: too small to matter, and small enough to be content.
+_NEGLIGIBLE = 0.3
 _ACCEPTED = 100.0
+_PATIENCE = 4
+_TINY = 1e-300
+
+Measure = Callable[[Array], float]
 
 
 @dataclass(frozen=True)
@@ -46,61 +50,51 @@ class Scheme:
     ratio: float
 
     def solve(
-        self, algebra: Algebra, apply: Callable[[Array], Array], c: Array, tolerance: np.ndarray
+        self, algebra: Algebra, apply: Callable[[Array], Array], c: Array, measure: Measure
     ) -> tuple[Array, int]:
-        """Solve until steps are no longer than ``tolerance``, one number a column."""
+        """Solve until what is left, or the steps are, measures at most 1."""
         if self.name == "precondition":
-            return _conjugate_gradients(algebra, apply, c, tolerance)
-        return _heavy_ball(algebra, apply, c, tolerance, self.ratio)
+            return _conjugate_gradients(algebra, apply, c, measure)
+        return _heavy_ball(apply, c, measure, self.ratio)
 
 
 def solve_in_stages(problem: Problem, factor: Factor, scheme: Scheme, x: Array) -> Iterated:
     """Refine x, stage by stage, until a stage changes nothing or makes nothing better."""
-    algebra = problem.algebra
 
     def apply(y: Array) -> Array:
         return factor.apply_transposed(problem.normal_product(factor.apply(y)))
 
-    steps, previous = 0, np.full(problem.k, np.inf)
+    steps, previous = 0, np.inf
     for stage in range(_STAGES):
         gradient, residuals = problem.residual(x)
         c = factor.apply_transposed(gradient)
-        size = algebra.norms(c)
-        floor = _ROUNDING * (
-            factor.largest * algebra.norms(x)
-            + min(factor.scaled_condition, 1 / _ROUNDING) * residuals
-        )
-        settled = size <= _ACCEPTED * floor
-        if stage >= 2 and bool(np.all(settled | (size > 0.5 * previous))):
+        sizes = np.maximum(factor.size(x), _TINY)
+
+        def measure(
+            y: Array, sizes: np.ndarray = sizes, residuals: np.ndarray = residuals
+        ) -> float:
+            errors = factor.backward_error(y, sizes, residuals)
+            return float(np.max(errors / (_NEGLIGIBLE * _ROUNDING * sizes), initial=0.0))
+
+        left = measure(c) * _NEGLIGIBLE
+        if stage >= 2 and (left <= _ACCEPTED or left > 0.5 * previous):
             break
-        previous = size
-        tolerance = _NEGLIGIBLE * floor
-        y, taken = scheme.solve(algebra, apply, c, tolerance)
+        previous = left
+        y, taken = scheme.solve(problem.algebra, apply, c, measure)
         steps += taken
         x = x + factor.apply(y)
-    return Iterated(x, steps, bool(np.all(settled)), residuals)
+    return Iterated(x, steps, left <= _ACCEPTED, residuals)
 
 
 def _heavy_ball(
-    algebra: Algebra,
-    apply: Callable[[Array], Array],
-    c: Array,
-    tolerance: np.ndarray,
-    ratio: float,
+    apply: Callable[[Array], Array], c: Array, measure: Measure, ratio: float
 ) -> tuple[Array, int]:
     r"""Steps :math:`(1 - \rho)^2(c - My) + \rho\,\Delta y` with :math:`\rho = d/m`."""
     damping = (1 - ratio) ** 2
     step = damping * c
-    y = step
-    shortest, since = np.inf, 0
+    y, watch = step, _Watch()
     for taken in range(1, _INNER_LIMIT + 1):
-        lengths = algebra.norms(step)
-        longest = float(np.max(lengths / np.maximum(tolerance, 1e-300)))
-        if longest <= 1:
-            return y, taken
-        # Rounding bounds what can be reached: an iteration that circles there is over.
-        shortest, since = (longest, 0) if longest < shortest else (shortest, since + 1)
-        if since == 6:
+        if watch.is_over(measure(step)):
             return y, taken
         step = damping * (c - apply(y)) + ratio * step
         y = y + step
@@ -108,20 +102,16 @@ def _heavy_ball(
 
 
 def _conjugate_gradients(
-    algebra: Algebra, apply: Callable[[Array], Array], c: Array, tolerance: np.ndarray
+    algebra: Algebra, apply: Callable[[Array], Array], c: Array, measure: Measure
 ) -> tuple[Array, int]:
     y, rest, direction = 0 * c, c, c
     squares = algebra.norms(rest) ** 2
-    shortest, since = np.inf, 0
-    for taken in range(1, _INNER_LIMIT + 1):
-        longest = float(np.max(np.sqrt(squares) / np.maximum(tolerance, 1e-300)))
-        if longest <= 1:
-            return y, taken - 1
-        shortest, since = (longest, 0) if longest < shortest else (shortest, since + 1)
-        if since == 6:
-            return y, taken - 1
+    watch = _Watch()
+    for taken in range(_INNER_LIMIT):
+        if watch.is_over(measure(rest)):
+            return y, taken
         image = apply(direction)
-        curvature = _column_products(algebra, direction, image)
+        curvature = _column_products(direction, image)
         length = squares / np.where(curvature > 0, curvature, np.inf)
         y = y + direction * algebra.scale(length)
         rest = rest - image * algebra.scale(length)
@@ -131,6 +121,20 @@ def _conjugate_gradients(
     return y, _INNER_LIMIT
 
 
-def _column_products(algebra: Algebra, left: Array, right: Array) -> np.ndarray:
+class _Watch:
+    """Ends an iteration that has arrived, and one that rounding errors keep going in circles."""
+
+    def __init__(self) -> None:
+        self._smallest, self._since = np.inf, 0
+
+    def is_over(self, left: float) -> bool:
+        if left < 0.9 * self._smallest:
+            self._smallest, self._since = left, 0
+        else:
+            self._since += 1
+        return left <= 1 or self._since == _PATIENCE
+
+
+def _column_products(left: Array, right: Array) -> np.ndarray:
     products: Any = (left * right).sum(0)
     return np.asarray(products if isinstance(products, np.ndarray) else products.cpu())

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -101,6 +101,10 @@ class Problem:
         for _, block, _ in self.blocks():
             product = product + block.T @ (block @ x)
         return product
+
+    def sketched(self, Y: Array, z: Array) -> Problem:
+        """The problem of a sketch, with the ridge as it is."""
+        return replace(self, source=open_rows(Y), b=z)
 
     def answer(self, x: Array) -> Array:
         """Bring x (d, k) to the shape, kind and precision of b."""

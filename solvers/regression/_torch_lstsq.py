@@ -54,7 +54,12 @@ def _normal_solver(
         c = factor.apply_transposed(g)
         if scheme is None:
             return factor.apply(c)
-        return factor.apply(scheme.solve(algebra, apply, c, _ROUNDING * algebra.norms(c))[0])
+        limit = _ROUNDING * np.maximum(algebra.norms(c), 1e-300)
+
+        def measure(y: Array) -> float:
+            return float(np.max(algebra.norms(y) / limit))
+
+        return factor.apply(scheme.solve(algebra, apply, c, measure)[0])
 
     def solve(g: Array) -> Array:
         on_host = isinstance(algebra.zeros(1), np.ndarray)

@@ -102,8 +102,8 @@ def lstsq(
         Right-hand sides.
     method : {"auto", "qr", "normal", "iterative_sketch", "precondition"}
         See :mod:`solvers.regression.full_accuracy`. "auto" takes "normal" where the condition
-        number allows it and n is much larger than d, "qr" for few rows, for few columns, and where
-        reading A is dear, and else "iterative_sketch".
+        number allows it and n is much larger than d, "qr" for few rows, few columns, and where
+        reading A is dear, and else "precondition".
     rtol : float, optional
         Singular values up to ``rtol`` times the largest count as zero; ten times d roundings.
     ridge : float
@@ -227,7 +227,7 @@ def _by_normal_equations(problem: Problem, rtol: float, *, strict: bool) -> _Fou
             "A^T A is singular in floating point; take method 'qr', which finds the rank"
         )
     factor = factor_of(algebra, R * algebra.scale(norms), rtol)
-    if not strict and (factor.rank < problem.d or factor.scaled_condition > NORMAL_CONDITION):
+    if not strict and (factor.rank < problem.d or factor.effective_condition > NORMAL_CONDITION):
         return None
     x = factor.apply(factor.apply_transposed(h))
     shortest, converged, residuals = np.inf, False, np.zeros(problem.k)
@@ -238,9 +238,7 @@ def _by_normal_equations(problem: Problem, rtol: float, *, strict: bool) -> _Fou
         y = factor.apply_transposed(gradient)
         size = algebra.norms(y)
         x = x + factor.apply(y)
-        floor = _ROUNDING * (
-            factor.largest * algebra.norms(x) + factor.scaled_condition * residuals
-        )
+        floor = _ROUNDING * (factor.size(x) + factor.effective_condition * residuals)
         converged = bool(np.all(size <= floor))
         longest = float(np.max(size))
         if converged or longest > 0.5 * shortest:
