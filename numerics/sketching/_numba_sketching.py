@@ -1,63 +1,78 @@
-"""Compiled loops of the sketches: Hadamard rows block by block, and scattered rows."""
+"""Compiled loops of the sketches: Hadamard rows block by block, and scattered rows.
+
+A block of 256 to 4096 rows is cut into strips of one cache line, eight of them at a time. Each row
+is read once, signed, on its way into a strip; groups of 256 rows are transformed by two sweeps of
+radix 16, the groups among each other by one more, and the rows that are wanted are added up while
+their strip is at hand. What has too few columns for that, and sketches of very many rows, take
+blocks of whole rows.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 from numba import get_num_threads, njit, prange
 
-_BLOCK_BYTES = 1 << 19
-_PRIVATE_BYTES = 1 << 25
+from numerics._numba_hadamard import fwht_inplace
+from numerics.sketching._numba_cache_lines import (
+    LINE,
+    add_lines,
+    butterflies,
+    fetching_butterflies,
+)
+
+_PRIVATE_BYTES = 1 << 25  # of partial sketches, for all threads together
+_ROWS_BYTES = 1 << 19  # of a block of whole rows, at least
+_MOST_ROWS_BYTES = 1 << 25
+_GROUP = 256
+_STRIP_BITS = 12  # a strip of that many rows and the sketch's strip fit the second cache
+_STRIPS = 8
+_GROUP_PAD = 4  # lines between groups and strips: distances are no powers of two
+_STRIP_PAD = 17
 
 
 def hadamard_rows(block, signs, start, N, samples, scale, out, threads):
     """Add the samples of S[:, start : start + k] @ block to ``out``; see HadamardRows."""
-    bits = _block_bits(N, block.shape[1], block.itemsize)
     rows, targets, weights = samples
-    low = rows & ((1 << bits) - 1)
-    order = np.argsort(low, kind="stable")
-    low, high, targets = low[order], rows[order] >> bits, targets[order]
-    factors = np.full(rows.size, scale) if weights is None else scale * weights[order]
-    factors = factors.astype(block.dtype)
-    blocks = ((start + block.shape[0] - 1) >> bits) - (start >> bits) + 1
-    private = max(1, _PRIVATE_BYTES // max(1, out.nbytes))
+    size, columns = block.shape
+    if size == 0 or columns == 0:
+        return
+    lanes = LINE // block.itemsize
+    strips = -(-columns // lanes)
+    bits = min(_STRIP_BITS, N.bit_length() - 1, max(8, (size - 1).bit_length()))
+    striped = bits >= 8 and 2 * strips * lanes <= 3 * columns and rows.size <= 4 << bits
+    if not striped:
+        bits = _row_bits(N, columns * block.itemsize, rows.size)
+    low, high = rows & ((1 << bits) - 1), rows >> bits
+    if striped:
+        low += _GROUP_PAD * (low // _GROUP)
+    factors = (np.ones(rows.size) if weights is None else weights).astype(block.dtype)
+    blocks = ((start + size - 1) >> bits) - (start >> bits) + 1
+    width = strips * lanes if striped else columns
+    private = max(1, _PRIVATE_BYTES // (out.shape[0] * width * out.itemsize))
     threads = min(threads or get_num_threads(), blocks, private)
-    if threads <= 1:
-        _add_blocks(block, signs, start, bits, 0, blocks, low, high, targets, factors, out)
-    else:
-        _add_parallel(block, signs, start, bits, blocks, low, high, targets, factors, out, threads)
+    share = _share_of_blocks if threads == 1 else _shares_of_blocks
+    scale = block.dtype.type(scale)
+    args = block, signs, start, bits, blocks, low, high, targets, factors, scale, out
+    share(*args, striped, threads)
 
 
 def hadamard_rows_adjoint(Y, signs, start, N, samples, scale):
     """S[:, start : start + k].T @ Y, k the number of ``signs``."""
-    bits = _block_bits(N, Y.shape[1], Y.itemsize)
     rows, targets, weights = samples
-    factors = np.full(rows.size, scale) if weights is None else scale * weights
+    bits = _row_bits(N, Y.shape[1] * Y.itemsize, rows.size)
+    factors = (np.full(rows.size, scale) if weights is None else scale * weights).astype(Y.dtype)
     result = np.empty((signs.size, Y.shape[1]), Y.dtype)
     low = rows & ((1 << bits) - 1)
-    _adjoint_blocks(
-        Y, signs, start, bits, low, rows >> bits, targets, factors.astype(Y.dtype), result
-    )
+    _adjoint_blocks(Y, signs, start, bits, low, rows >> bits, targets, factors, result)
     return result
 
 
-def _block_bits(N, columns, itemsize):
-    """Rows of a block that lies in the second cache, as a power of two, and at most N."""
-    rows = max(256, _BLOCK_BYTES // max(1, columns * itemsize))
-    return min(N.bit_length() - 1, rows.bit_length() - 1)
-
-
-@njit(cache=True, nogil=True)
-def _transform(buffer):
-    rows, columns = buffer.shape
-    flat = buffer.reshape(rows * columns)
-    half = columns
-    while half < flat.size:
-        for base in range(0, flat.size, 2 * half):
-            for i in range(base, base + half):
-                a, b = flat[i], flat[i + half]
-                flat[i] = a + b
-                flat[i + half] = a - b
-        half *= 2
+def _row_bits(N, row_bytes, samples):
+    """Log of the rows of a block of whole rows: in cache, and not many fewer than samples."""
+    rows = min(
+        max(_ROWS_BYTES // max(1, row_bytes), samples), _MOST_ROWS_BYTES // max(1, row_bytes)
+    )
+    return min(N.bit_length() - 1, max(8, rows.bit_length() - 1))
 
 
 @njit(cache=True, nogil=True)
@@ -70,48 +85,163 @@ def _odd(value):
 
 
 @njit(cache=True, nogil=True)
-def _add_blocks(block, signs, start, bits, first, last, low, high, targets, factors, out):
-    size = 1 << bits
-    columns = block.shape[1]
-    buffer = np.empty((size, columns), block.dtype)
+def _share_of_blocks(
+    block, signs, start, bits, blocks, low, high, targets, factors, scale, out, striped, threads
+):
+    if striped:
+        private = _lines(_strips(block) * out.shape[0], block)
+        args = low, high, targets, factors, scale, private
+        _add_strips(block, signs, start, bits, 0, blocks, *args)
+        _merge_strips(private, out)
+    else:
+        args = low, high, targets, factors, scale, out
+        _add_rows(block, signs, start, bits, 0, blocks, *args)
+
+
+@njit(cache=True, parallel=True)
+def _shares_of_blocks(
+    block, signs, start, bits, blocks, low, high, targets, factors, scale, out, striped, threads
+):
+    count = _strips(block) * out.shape[0] if striped else 0
+    lines = _lines(threads * count, block)
+    rows = np.zeros((0 if striped else threads, out.shape[0], out.shape[1]), out.dtype)
+    each = count * (LINE // block.itemsize)
+    for t in prange(threads):
+        first, last = blocks * t // threads, blocks * (t + 1) // threads
+        if striped:
+            private = lines[t * each : (t + 1) * each]
+            args = low, high, targets, factors, scale, private
+            _add_strips(block, signs, start, bits, first, last, *args)
+        else:
+            args_rows = low, high, targets, factors, scale, rows[t]
+            _add_rows(block, signs, start, bits, first, last, *args_rows)
+    for t in range(threads):
+        if striped:
+            _merge_strips(lines[t * each : (t + 1) * each], out)
+        else:
+            out += rows[t]
+
+
+@njit(cache=True, nogil=True)
+def _strips(block):
+    lanes = LINE // block.itemsize
+    return (block.shape[1] + lanes - 1) // lanes
+
+
+@njit(cache=True, nogil=True)
+def _lines(count, like):
+    """Zeros in ``count`` cache lines, from the start of one."""
+    raw = np.zeros((count + 1) * LINE, np.uint8)
+    offset = -raw.ctypes.data % LINE
+    return raw[offset : offset + count * LINE].view(like.dtype)
+
+
+@njit(cache=True, nogil=True)
+def _merge_strips(private, out):
+    lanes = LINE // out.itemsize
+    samples, columns = out.shape
+    for c in range(0, columns, lanes):
+        for k in range(samples):
+            at = (c // lanes * samples + k) * lanes
+            for j in range(min(lanes, columns - c)):
+                out[k, c + j] += private[at + j]
+
+
+@njit(cache=True, nogil=True)
+def _add_strips(
+    block, signs, start, bits, first, last, low, high, targets, factors, scale, private
+):
+    lanes = LINE // block.itemsize
+    strips = _strips(block)
+    size, wide = 1 << bits, min(strips, _STRIPS)
+    group = (_GROUP + _GROUP_PAD) * lanes
+    strip = (size // _GROUP) * group + _STRIP_PAD * lanes
+    samples = private.size // (strips * lanes)
+    buffer = _lines(wide * strip // lanes, block)
+    signed = _lines(16 * wide, block)
+    flipped = np.empty_like(factors)
+    flat = block.reshape(-1)
     origin = start >> bits
     for number in range(origin + first, origin + last):
-        begin = max(start, number * size)
-        end = min(start + block.shape[0], (number + 1) * size)
-        for i in range(number * size, begin):
-            buffer[i - number * size] = 0
-        for i in range(begin, end):
-            if signs[i - start] > 0:
-                for c in range(columns):
-                    buffer[i - number * size, c] = block[i - start, c]
-            else:
-                for c in range(columns):
-                    buffer[i - number * size, c] = -block[i - start, c]
-        for i in range(end, (number + 1) * size):
-            buffer[i - number * size] = 0
-        _transform(buffer)
+        for p in range(low.size):
+            flipped[p] = -factors[p] if _odd(high[p] & number) else factors[p]
+        for left in range(0, strips, wide):
+            now = min(wide, strips - left)
+            column = left * lanes
+            for g in range(size // _GROUP):
+                for h in range(0, _GROUP, 16):
+                    row = number * size + g * _GROUP + h - start
+                    _sign_rows(block, signs, row, column, now * lanes, scale, signed)
+                    for t in range(now):
+                        ahead = (row + 16) * block.shape[1] + column + 16 * t * lanes
+                        to = t * strip + g * group + h * lanes
+                        fetching_butterflies(
+                            signed, t * lanes, now * lanes, buffer, to, lanes, flat, ahead
+                        )
+                for t in range(now):
+                    at = t * strip + g * group
+                    butterflies(
+                        16, buffer, at, 16 * lanes, lanes, buffer, at, 16 * lanes, lanes, 16
+                    )
+            for t in range(now):
+                _across_groups(buffer, t * strip, group, lanes, bits)
+                to = (left + t) * samples * lanes
+                add_lines(buffer, t * strip, low, flipped, private, to, targets)
+
+
+@njit(cache=True, nogil=True)
+def _sign_rows(block, signs, row, column, width, scale, signed):
+    """Sixteen rows from ``row`` on, times their signs; zeros where there are none."""
+    columns = min(width, block.shape[1] - column)
+    for i in range(16):
+        put = signed[i * width : i * width + columns]
+        if row + i < 0 or row + i >= block.shape[0]:
+            put[:] = 0
+            continue
+        read = block[row + i, column : column + columns]
+        factor = scale if signs[row + i] > 0 else -scale
+        for c in range(columns):
+            put[c] = factor * read[c]
+
+
+@njit(cache=True, nogil=True)
+def _across_groups(buffer, at, group, lanes, bits):
+    if bits == 9:
+        butterflies(2, buffer, at, group, lanes, buffer, at, group, lanes, _GROUP)
+    elif bits == 10:
+        butterflies(4, buffer, at, group, lanes, buffer, at, group, lanes, _GROUP)
+    elif bits == 11:
+        butterflies(8, buffer, at, group, lanes, buffer, at, group, lanes, _GROUP)
+    elif bits == 12:
+        butterflies(16, buffer, at, group, lanes, buffer, at, group, lanes, _GROUP)
+
+
+@njit(cache=True, nogil=True)
+def _add_rows(block, signs, start, bits, first, last, low, high, targets, factors, scale, out):
+    size, columns = 1 << bits, block.shape[1]
+    buffer = np.empty((1, size, columns), block.dtype)
+    origin = start >> bits
+    for number in range(origin + first, origin + last):
+        shift = number * size - start
+        for i in range(size):
+            if i + shift < 0 or i + shift >= block.shape[0]:
+                buffer[0, i] = 0
+                continue
+            factor = scale if signs[i + shift] > 0 else -scale
+            for c in range(columns):
+                buffer[0, i, c] = factor * block[i + shift, c]
+        fwht_inplace(buffer)
         for p in range(low.size):
             factor = -factors[p] if _odd(high[p] & number) else factors[p]
             t, b = targets[p], low[p]
             for c in range(columns):
-                out[t, c] += factor * buffer[b, c]
-
-
-@njit(cache=True, parallel=True)
-def _add_parallel(block, signs, start, bits, blocks, low, high, targets, factors, out, threads):
-    private = np.zeros((threads, *out.shape), out.dtype)
-    for t in prange(threads):
-        first, last = blocks * t // threads, blocks * (t + 1) // threads
-        _add_blocks(block, signs, start, bits, first, last, low, high, targets, factors, private[t])
-    for t in range(threads):
-        out += private[t]
+                out[t, c] += factor * buffer[0, b, c]
 
 
 @njit(cache=True, nogil=True)
 def _adjoint_blocks(Y, signs, start, bits, low, high, targets, factors, result):
-    size = 1 << bits
-    columns = Y.shape[1]
-    buffer = np.empty((size, columns), Y.dtype)
+    size, columns = 1 << bits, Y.shape[1]
+    buffer = np.empty((1, size, columns), Y.dtype)
     for number in range(start >> bits, ((start + signs.size - 1) >> bits) + 1):
         begin = max(start, number * size)
         end = min(start + signs.size, (number + 1) * size)
@@ -120,11 +250,11 @@ def _adjoint_blocks(Y, signs, start, bits, low, high, targets, factors, result):
             factor = -factors[p] if _odd(high[p] & number) else factors[p]
             t, b = targets[p], low[p]
             for c in range(columns):
-                buffer[b, c] += factor * Y[t, c]
-        _transform(buffer)
+                buffer[0, b, c] += factor * Y[t, c]
+        fwht_inplace(buffer)
         for i in range(begin, end):
             for c in range(columns):
-                value = buffer[i - number * size, c]
+                value = buffer[0, i - number * size, c]
                 result[i - start, c] = value if signs[i - start] > 0 else -value
 
 

@@ -109,8 +109,8 @@ class Sketch(ABC):
         return 0.0
 
     @property
-    def draws(self) -> dict[str, np.ndarray]:
-        """The random draws by the names under which the constructor takes them again."""
+    def draws(self) -> dict[str, Any]:
+        """What the constructor takes beside the sizes to make this sketch again."""
         return {name: getattr(self, name) for name in self._draw_names}
 
     def __repr__(self) -> str:

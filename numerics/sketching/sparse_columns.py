@@ -108,7 +108,7 @@ class SparseColumns(Sketch):
     is_dense = False
     rows: np.ndarray
     signs: np.ndarray
-    _draw_names = ("rows", "signs")
+    _draw_names: tuple[str, ...] = ("rows", "signs")
 
     def _entries(self, start: int, stop: int) -> tuple[np.ndarray, np.ndarray, float]:
         rows = self.rows[start:stop].reshape(stop - start, -1)
@@ -186,6 +186,7 @@ class OSNAP(SparseColumns):
         "fails",
         "arXiv 1211.1002 for the embedding, arXiv 1705.10723 for the failure",
     )
+    _draw_names = ("s", "rows", "signs")
 
     def __init__(self, n: int, m: int, s: int, rng: Any, rows: Any, signs: Any) -> None:
         super().__init__(*check_sizes(n, m))
@@ -201,11 +202,6 @@ class OSNAP(SparseColumns):
         if signs is None:
             signs = draw_signs(generator, (self.n, self.s))
         self.signs = as_signs("signs", signs, (self.n, self.s))
-
-    @property
-    def draws(self) -> dict[str, Any]:
-        """Rows, signs and s, under the names of :func:`osnap`."""
-        return {**super().draws, "s": self.s}
 
 
 def _distinct_rows(rng: np.random.Generator, n: int, m: int, s: int) -> np.ndarray:

@@ -86,10 +86,15 @@ class HadamardRows(Sketch):
     signs: np.ndarray
 
     def _set_samples(
-        self, rows: np.ndarray, targets: np.ndarray, weights: np.ndarray | None, scale: float
+        self,
+        N: int,
+        rows: np.ndarray,
+        targets: np.ndarray,
+        weights: np.ndarray | None,
+        scale: float,
     ) -> None:
-        self._rows, self._targets, self._weights, self._scale = rows, targets, weights, scale
-        self._N = _power_of_two(self.n)
+        self._N, self._scale = N, scale
+        self._rows, self._targets, self._weights = rows, targets, weights
 
     def _accumulate(self, start: int, block: np.ndarray, out: np.ndarray, threads: int) -> None:
         from numerics.sketching._numba_sketching import hadamard_rows
@@ -157,11 +162,11 @@ class SRHT(HadamardRows):
         "open",
         "arXiv 1705.10723 for the proved bound, arXiv 2302.00248 for the other",
     )
-    _draw_names = ("signs", "rows")
+    _draw_names = ("signs", "rows", "replace")
 
     def __init__(self, n: int, m: int, rng: Any, replace: bool, signs: Any, rows: Any) -> None:
         n, m = check_sizes(n, m)
-        N = _power_of_two(n)
+        N = 1 << (n - 1).bit_length()
         if not replace:
             check_sizes(n, m, largest=N)
         super().__init__(n, m)
@@ -173,21 +178,12 @@ class SRHT(HadamardRows):
         self.rows = as_rows("rows", rows, (m,), N)
         if not replace and np.unique(self.rows).size < m:
             raise ValueError("rows must be distinct unless replace=True, got repeated ones")
-        self._set_samples(self.rows, np.arange(m), None, 1 / np.sqrt(m))
+        self._set_samples(N, self.rows, np.arange(m), None, 1 / np.sqrt(m))
 
     @property
     def fraction(self) -> float:
         """m/N without replacement, 0 with it."""
         return 0.0 if self.replace else self.m / self._N
-
-    @property
-    def draws(self) -> dict[str, Any]:
-        """Signs, rows and ``replace``, under the names of :func:`srht`."""
-        return {**super().draws, "replace": self.replace}
-
-
-def _power_of_two(n: int) -> int:
-    return 1 << (n - 1).bit_length()
 
 
 def _aligned(start: int, stop: int, N: int) -> list[tuple[int, int, int, int]]:
