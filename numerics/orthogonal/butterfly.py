@@ -34,8 +34,9 @@ class Butterfly(OrthogonalOperator):
 
     Applied in O(n L) for L layers; gradients flow to the angles, of which there are n L / 2 for a
     matrix that is full from :math:`L = \log_2 n` on. The determinant is 1. Powers and
-    products apply one operator after the other. With random angles one cycle of layers is no Haar
-    matrix: the image of a one-hot vector is a product of cosines and sines, of uneven sizes.
+    products apply one operator after the other. With uniformly random angles the images of any
+    vector have cosines of root mean square :math:`1/\sqrt n`, as those of Haar matrices, but one
+    cycle of layers takes a one-hot vector to products of cosines and sines, of uneven sizes.
 
     Parameters
     ----------

@@ -42,7 +42,8 @@ class HouseholderProduct(OrthogonalOperator):
     with r = n, and gradients flow to V, which makes it a good family to train.
 
     As a random operator it is a poor one unless r is of the order of n log n: for unit x the
-    expected :math:`x^T Q x` is :math:`(1 - 2/n)^r`, so that few reflections stay near the identity.
+    expected :math:`x^T Q x` is :math:`(1 - 2/n)^r`, which takes :math:`\tfrac{n}{4} \ln n`
+    reflections to come down to :math:`1/\sqrt n`.
 
     Parameters
     ----------

@@ -16,7 +16,9 @@ from typing import Any
 import numpy as np
 import scipy.sparse.linalg
 
-from numerics.arrays import Array, Frame, as_arrays, as_integer, frame_like
+from numerics.arrays import Array, Frame, as_arrays, as_integer, check_finite, frame_like
+
+_PLAIN = {np.zeros(0, t).dtype: frame_like(np.zeros(0, t)) for t in (np.float32, np.float64)}
 
 
 class OrthogonalOperator(ABC):
@@ -83,7 +85,14 @@ class OrthogonalOperator(ABC):
         n = self.shape[0]
         # No entry of the parameters is looked at again: they were checked when they came in.
         held = {name: value[:0] for name, value in self._parameters().items()}
-        frame, x, *_ = as_arrays(finite=self._spreads, x=x, **held)
+        if not held and type(x) is np.ndarray and x.dtype in _PLAIN:
+            # The common case, without the front door's look at everything else an argument may be:
+            # for a short vector that takes longer than the product.
+            frame = _PLAIN[x.dtype]
+            if self._spreads:
+                check_finite("x", x, frame)
+        else:
+            frame, x, *_ = as_arrays(finite=self._spreads, x=x, **held)
         if x.ndim == 0 or not -x.ndim <= axis < x.ndim:
             raise ValueError(f"axis must be one of x, whose shape is {tuple(x.shape)}; got {axis}")
         if x.shape[axis] != n:

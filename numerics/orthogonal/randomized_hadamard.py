@@ -20,10 +20,11 @@ from numerics.orthogonal.signed_permutation import host_signs, random_signs
 class RandomizedHadamard(OrthogonalOperator):
     r"""Rounds of random signs and a Hadamard transform, :math:`Q = H D_R \cdots H D_2\, H D_1`.
 
-    Applied in O(R n log n). One round spreads a one-hot vector over all entries, but all to the
-    same size, and two operators of one round have the diagonal :math:`Q_a^T Q_b`: the images of a
-    one-hot vector under them are equal up to sign. Two rounds, the default, mix any vector much as
-    a Haar matrix does.
+    Applied in O(R n log n). One round spreads a one-hot vector over all entries, but for two
+    operators of one round :math:`Q_a^T Q_b` is diagonal: the images of a one-hot vector x are
+    equal up to sign, and in general their cosine has the root mean square
+    :math:`\lVert x \rVert_4^2 / \lVert x \rVert_2^2`. Two rounds, the default, bring it to that of
+    Haar matrices, :math:`1/\sqrt n`, for vectors of every kind.
 
     Parameters
     ----------

@@ -20,9 +20,11 @@ class SignedPermutation(OrthogonalOperator):
     Applied in O(n) by a gather; products, adjoints and powers are again signed permutations, in
     O(n), powers by repeated squaring. Entries only change place and sign, so nothing is rounded.
 
-    Random ones make any vector orthogonal to its image up to :math:`1/\sqrt n`, be it one-hot,
-    sparse or dense; but they do not mix: a sparse vector stays sparse. Without signs they keep
-    the mean, so that images of vectors of entries with a mean are not orthogonal at all.
+    Under random ones the images of any vector have cosines of root mean square :math:`1/\sqrt n`.
+    But they do not mix: a sparse vector stays sparse, and two images of a one-hot vector are equal
+    up to sign with probability 1/n and orthogonal else. Without signs they keep the mean: for
+    entries of mean :math:`\mu` and variance :math:`\sigma^2` the cosines are
+    :math:`\mu^2 / (\mu^2 + \sigma^2)`.
 
     Parameters
     ----------
