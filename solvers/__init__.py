@@ -3,6 +3,7 @@
 from solvers.regression import (
     LstsqSolution,
     SketchedSolution,
+    kronecker_lstsq,
     linf_ratio,
     linf_row_count,
     lstsq,
@@ -43,6 +44,7 @@ __all__ = [
     "bspline_fractional_derivative",
     "fractional_centred_coefficients",
     "jacobi_riesz_solve",
+    "kronecker_lstsq",
     "linf_ratio",
     "linf_row_count",
     "lstsq",

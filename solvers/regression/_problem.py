@@ -15,6 +15,7 @@ import numpy as np
 from scipy.sparse import issparse
 
 from numerics.arrays import Array, Frame, as_arrays, as_float, check_real
+from numerics.sketching import Sketch, sketch
 from numerics.sketching.row_blocks import RowSource, check_finite_rows, open_rows
 from solvers.regression._algebra import Algebra, DeviceAlgebra, HostAlgebra
 
@@ -101,6 +102,17 @@ class Problem:
         for _, block, _ in self.blocks():
             product = product + block.T @ (block @ x)
         return product
+
+    def sketch(self, op: Sketch, A: Any = None, *, double: bool = False) -> Array:
+        """Sketch of A in one reading; a tensor ``A`` brings its gradient."""
+        source = self.source
+        if source.kind != "blocks" and not (double and source.single):
+            return sketch(source._data if A is None else A, op)
+        total: Any = 0
+        for start, block in source.blocks(expected=self.n):
+            rows = self.algebra.block(block) if double else block
+            total = total + op.apply_rows(start, rows)
+        return total
 
     def sketched(self, Y: Array, z: Array) -> Problem:
         """The problem of a sketch, with the ridge as it is."""

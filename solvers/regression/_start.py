@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from numerics.arrays import Array
-from numerics.sketching import Sketch, osnap, sketch
+from numerics.sketching import osnap
 from solvers.regression._factor import Factor, factor_of, triangularise
 from solvers.regression._problem import Problem
 
@@ -24,17 +24,7 @@ def sketched_start(
     n, d = problem.n, problem.d
     m = min(_ROWS_A_COLUMN * d, n)
     op = osnap(n, m, s=min(_ENTRIES_A_ROW, m), rng=rng)
-    small = problem.sketched(_sketch_in_double(problem, op), op.apply(problem.b))
+    small = problem.sketched(problem.sketch(op, double=True), op.apply(problem.b))
     R, z, _ = triangularise(small)
     factor = factor_of(problem.algebra, R, rtol)
     return factor, factor.apply(factor.coordinates(z)), min(d / m, 0.5)
-
-
-def _sketch_in_double(problem: Problem, op: Sketch) -> Array:
-    source = problem.source
-    if not source.single:
-        return sketch(source._data, op)
-    total = problem.algebra.zeros(op.m, problem.d)
-    for start, block in source.blocks(expected=problem.n):
-        total = total + op.apply_rows(start, problem.algebra.block(block))
-    return total

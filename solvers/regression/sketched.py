@@ -168,8 +168,7 @@ def sketched_lstsq(
         epsilon = as_probability("epsilon", epsilon)
     problem = open_problem(A, b)
     op = _sketch_of(problem, m, epsilon, delta, sketch, rng)
-    # An iterator has lost its first block to the source by now; a tensor brings its gradient.
-    Y = sketching.sketch(A if hasattr(A, "requires_grad") else problem.source._data, op)
+    Y = problem.sketch(op, A if hasattr(A, "requires_grad") else None)
     z = op.apply(b)
     _warn_of_few_rows(problem.d, op)
     small = open_problem(Y, z)
@@ -179,7 +178,8 @@ def sketched_lstsq(
     x = algebra.solve_upper(R, right)
     share = (1 - op.fraction) * d / op.m
     # Its square is low by the d directions that x' takes away, fewer without replacement.
-    residual = left / np.sqrt(1 - share) if share < 1 else np.full(small.k, np.inf)
+    judged = op.m > d or share == 0
+    residual = left / np.sqrt(1 - share) if judged else np.full(small.k, np.inf)
     answer = problem.answer(x)
     if problem.frame.is_torch:
         from solvers.regression._torch_lstsq import sketched_gradient
@@ -227,8 +227,6 @@ def _sketch_of(
         population = {"srht": 1 << (n - 1).bit_length(), "srct": n}.get(given)
         m = linf_row_count(d, epsilon or _EPSILON, delta, population=population)
         m = min(max(m, 4 * d), population or n)
-        if given == "gaussian_pooled":
-            m = 1 << (m - 1).bit_length()
     m = as_integer("m", m, minimum=1)
     if m < d:
         raise ValueError(f"m must be at least d = {d}, got {m}")
