@@ -190,7 +190,8 @@ class OrthogonalOperator(ABC):
         return _product((*self._factors(), *other._factors()), self.shape[0])
 
     def __rmatmul__(self, other: Array) -> Array:
-        return self.adjoint().apply(other)
+        # Not adjoint(), which may compute the parameters of another member of the family.
+        return _Adjoint(self).apply(other)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(n={self.shape[0]})"
