@@ -77,8 +77,8 @@ def run(context: Context) -> Record:
         asked="A signed permutation at most twice NumPy's gather and multiplication and 10 times "
         "faster than torch-hd's bindings at the largest n, and 50 times faster than the largest "
         "dense product. Householder products within a fifth of LAPACK's time, Haar matrices "
-        "drawn no slower than by SciPy. Cosines of two rounds of Hadamard and of signed permutations like "
-        "those of Haar matrices.",
+        "drawn no slower than by SciPy. Cosines of two rounds of Hadamard and of signed "
+        "permutations like those of Haar matrices.",
         tables=tables,
         checks=checks,
         figures=[

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from numerics.arrays import Array, Frame, as_generator, as_integer
-from numerics.hadamard import fwht, transform_host
+from numerics.hadamard import fwht
 from numerics.orthogonal.operator import OrthogonalOperator
 from numerics.orthogonal.signed_permutation import host_signs, random_signs
 
@@ -128,12 +128,14 @@ class RandomizedHadamard(OrthogonalOperator):
         return x
 
     def _diagonals(self, frame: Frame, axis: int) -> list[Array]:
+        """Signs over sqrt(n), the factor that makes the transform orthogonal."""
         signs = self.signs
         if frame.is_torch:
             if frame.device not in self._on_device:
                 self._on_device[frame.device] = frame.xp.asarray(signs, device=frame.device)
             signs = self._on_device[frame.device]
-        return [s[:, None] if axis == -2 else s for s in signs]
+        scaled = frame.xp.astype(signs, frame.real) / math.sqrt(self.shape[0])
+        return [s[:, None] if axis == -2 else s for s in scaled]
 
 
 def _times(frame: Frame, x: Array, s: Array) -> Array:
@@ -141,10 +143,10 @@ def _times(frame: Frame, x: Array, s: Array) -> Array:
 
 
 def _transformed(frame: Frame, x: Array, axis: int) -> Array:
-    """Orthonormal transform, in place where NumPy's memory order allows."""
+    """Unnormalised transform, in place where NumPy's memory order allows."""
     if not (frame.is_numpy and x.flags.c_contiguous and x.size) or frame.is_complex(x):
-        return fwht(x, axis, norm="ortho")
-    n = x.shape[axis]
-    data = x.reshape(-1, n, x.shape[-1] if axis == -2 else 1)
-    transform_host(data, data, 1 / math.sqrt(n))
+        return fwht(x, axis)
+    from numerics._numba_hadamard import fwht_inplace
+
+    fwht_inplace(x.reshape(-1, x.shape[axis], x.shape[-1] if axis == -2 else 1))
     return x
