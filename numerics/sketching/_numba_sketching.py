@@ -9,10 +9,12 @@ blocks of whole rows.
 
 from __future__ import annotations
 
-import numpy as np
-from numba import get_num_threads, njit, prange
+from concurrent.futures import ThreadPoolExecutor
 
-from numerics._numba_hadamard import fwht_inplace
+import numpy as np
+from numba import get_num_threads, njit
+
+from numerics._numba_hadamard import fwht_block
 from numerics.sketching._numba_cache_lines import (
     LINE,
     add_lines,
@@ -47,13 +49,21 @@ def hadamard_rows(block, signs, start, N, samples, scale, out, threads):
         low += _GROUP_PAD * (low // _GROUP)
     factors = (np.ones(rows.size) if weights is None else weights).astype(block.dtype)
     blocks = ((start + size - 1) >> bits) - (start >> bits) + 1
-    width = strips * lanes if striped else columns
-    private = max(1, _PRIVATE_BYTES // (out.shape[0] * width * out.itemsize))
-    threads = min(threads or get_num_threads(), blocks, private)
-    share = _share_of_blocks if threads == 1 else _shares_of_blocks
-    scale = block.dtype.type(scale)
-    args = block, signs, start, bits, blocks, low, high, targets, factors, scale, out
-    share(*args, striped, threads)
+    place = strips * LINE if striped else columns * block.itemsize
+    most = max(1, _PRIVATE_BYTES // (out.shape[0] * place))
+    add, merge = (_add_strips, _merge_strips) if striped else (_add_rows, _merge_rows)
+
+    def share(first, last):
+        if striped:
+            private = _lines(strips * out.shape[0], block)
+        else:
+            private = np.zeros_like(out)
+        args = low, high, targets, factors, block.dtype.type(scale), private
+        add(block, signs, start, bits, first, last, *args)
+        return private
+
+    for private in _in_threads(share, blocks, threads, most):
+        merge(private, out)
 
 
 def hadamard_rows_adjoint(Y, signs, start, N, samples, scale):
@@ -62,9 +72,32 @@ def hadamard_rows_adjoint(Y, signs, start, N, samples, scale):
     bits = _row_bits(N, Y.shape[1] * Y.itemsize, rows.size)
     factors = (np.full(rows.size, scale) if weights is None else scale * weights).astype(Y.dtype)
     result = np.empty((signs.size, Y.shape[1]), Y.dtype)
-    low = rows & ((1 << bits) - 1)
-    _adjoint_blocks(Y, signs, start, bits, low, rows >> bits, targets, factors, result)
+    if result.size == 0:
+        return result
+    low, high = rows & ((1 << bits) - 1), rows >> bits
+    origin = start >> bits
+
+    def share(first, last):
+        begin = max(0, ((origin + first) << bits) - start)
+        end = min(signs.size, ((origin + last) << bits) - start)
+        part = result[begin:end]
+        _adjoint_blocks(Y, signs[begin:end], start + begin, bits, low, high, targets, factors, part)
+
+    blocks = ((start + signs.size - 1) >> bits) - origin + 1
+    for _ in _in_threads(share, blocks, 0, blocks):
+        pass
     return result
+
+
+def _in_threads(share, blocks, threads, most):
+    """Results of ``share`` for disjoint ranges of blocks, in threads: compiled code lets go."""
+    threads = min(threads or get_num_threads(), blocks, most)
+    bounds = [blocks * t // threads for t in range(threads + 1)]
+    if threads == 1:
+        yield share(0, blocks)
+        return
+    with ThreadPoolExecutor(threads) as pool:
+        yield from pool.map(share, bounds[:-1], bounds[1:])
 
 
 def _row_bits(N, row_bytes, samples):
@@ -85,44 +118,6 @@ def _odd(value):
 
 
 @njit(cache=True, nogil=True)
-def _share_of_blocks(
-    block, signs, start, bits, blocks, low, high, targets, factors, scale, out, striped, threads
-):
-    if striped:
-        private = _lines(_strips(block) * out.shape[0], block)
-        args = low, high, targets, factors, scale, private
-        _add_strips(block, signs, start, bits, 0, blocks, *args)
-        _merge_strips(private, out)
-    else:
-        args = low, high, targets, factors, scale, out
-        _add_rows(block, signs, start, bits, 0, blocks, *args)
-
-
-@njit(cache=True, parallel=True)
-def _shares_of_blocks(
-    block, signs, start, bits, blocks, low, high, targets, factors, scale, out, striped, threads
-):
-    count = _strips(block) * out.shape[0] if striped else 0
-    lines = _lines(threads * count, block)
-    rows = np.zeros((0 if striped else threads, out.shape[0], out.shape[1]), out.dtype)
-    each = count * (LINE // block.itemsize)
-    for t in prange(threads):
-        first, last = blocks * t // threads, blocks * (t + 1) // threads
-        if striped:
-            private = lines[t * each : (t + 1) * each]
-            args = low, high, targets, factors, scale, private
-            _add_strips(block, signs, start, bits, first, last, *args)
-        else:
-            args_rows = low, high, targets, factors, scale, rows[t]
-            _add_rows(block, signs, start, bits, first, last, *args_rows)
-    for t in range(threads):
-        if striped:
-            _merge_strips(lines[t * each : (t + 1) * each], out)
-        else:
-            out += rows[t]
-
-
-@njit(cache=True, nogil=True)
 def _strips(block):
     lanes = LINE // block.itemsize
     return (block.shape[1] + lanes - 1) // lanes
@@ -134,6 +129,11 @@ def _lines(count, like):
     raw = np.zeros((count + 1) * LINE, np.uint8)
     offset = -raw.ctypes.data % LINE
     return raw[offset : offset + count * LINE].view(like.dtype)
+
+
+@njit(cache=True, nogil=True)
+def _merge_rows(private, out):
+    out += private
 
 
 @njit(cache=True, nogil=True)
@@ -219,29 +219,29 @@ def _across_groups(buffer, at, group, lanes, bits):
 @njit(cache=True, nogil=True)
 def _add_rows(block, signs, start, bits, first, last, low, high, targets, factors, scale, out):
     size, columns = 1 << bits, block.shape[1]
-    buffer = np.empty((1, size, columns), block.dtype)
+    buffer = np.empty((size, columns), block.dtype)
     origin = start >> bits
     for number in range(origin + first, origin + last):
         shift = number * size - start
         for i in range(size):
             if i + shift < 0 or i + shift >= block.shape[0]:
-                buffer[0, i] = 0
+                buffer[i] = 0
                 continue
             factor = scale if signs[i + shift] > 0 else -scale
             for c in range(columns):
-                buffer[0, i, c] = factor * block[i + shift, c]
-        fwht_inplace(buffer)
+                buffer[i, c] = factor * block[i + shift, c]
+        fwht_block(buffer)
         for p in range(low.size):
             factor = -factors[p] if _odd(high[p] & number) else factors[p]
             t, b = targets[p], low[p]
             for c in range(columns):
-                out[t, c] += factor * buffer[0, b, c]
+                out[t, c] += factor * buffer[b, c]
 
 
 @njit(cache=True, nogil=True)
 def _adjoint_blocks(Y, signs, start, bits, low, high, targets, factors, result):
     size, columns = 1 << bits, Y.shape[1]
-    buffer = np.empty((1, size, columns), Y.dtype)
+    buffer = np.empty((size, columns), Y.dtype)
     for number in range(start >> bits, ((start + signs.size - 1) >> bits) + 1):
         begin = max(start, number * size)
         end = min(start + signs.size, (number + 1) * size)
@@ -250,11 +250,11 @@ def _adjoint_blocks(Y, signs, start, bits, low, high, targets, factors, result):
             factor = -factors[p] if _odd(high[p] & number) else factors[p]
             t, b = targets[p], low[p]
             for c in range(columns):
-                buffer[0, b, c] += factor * Y[t, c]
-        fwht_inplace(buffer)
+                buffer[b, c] += factor * Y[t, c]
+        fwht_block(buffer)
         for i in range(begin, end):
             for c in range(columns):
-                value = buffer[0, i - number * size, c]
+                value = buffer[i - number * size, c]
                 result[i - start, c] = value if signs[i - start] > 0 else -value
 
 

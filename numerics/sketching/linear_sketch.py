@@ -270,7 +270,8 @@ class Sketch(ABC):
         trailing = tuple(block.shape[1:])
         if out is not None:
             self._check_out(frame, out, trailing)
-        partial = self._partial(frame, name, start, block, out, threads)
+        with np.errstate(invalid="ignore", over="ignore"):  # told below, with the rows
+            partial = self._partial(frame, name, start, block, out, threads)
         if not _finite(partial):
             check_finite_rows(name, block, start)
             raise ValueError(f"{name} is too large: its sketch is not finite")
