@@ -85,6 +85,10 @@ class HostAlgebra:
         """One number a column, to multiply with."""
         return values
 
+    def host(self, values: np.ndarray) -> np.ndarray:
+        """Few numbers on the host."""
+        return values
+
 
 class DeviceAlgebra:
     """torch tensors in float64 on one device."""
@@ -155,6 +159,10 @@ class DeviceAlgebra:
     def scale(self, values: np.ndarray) -> Array:
         """One number a column, to multiply with."""
         return self._torch.as_tensor(values, **self._as)
+
+    def host(self, values: Array) -> np.ndarray:
+        """Few numbers on the host."""
+        return np.asarray(values.cpu())
 
 
 Algebra = HostAlgebra | DeviceAlgebra

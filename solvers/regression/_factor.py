@@ -113,6 +113,8 @@ def triangularise(problem: Problem) -> tuple[Array, Array, np.ndarray]:
         tail = algebra.diagonal(np.full(d, np.sqrt(problem.ridge)))
         R, z, rest = algebra.add_rows(R, z, tail, algebra.zeros(d, k))
         squares += algebra.norms(rest) ** 2
+    if not algebra.is_finite(R):
+        raise ValueError("A is too large: squares of its entries overflow")
     return R, z, np.sqrt(squares)
 
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -111,7 +110,7 @@ def _conjugate_gradients(
         if watch.is_over(measure(rest)):
             return y, taken
         image = apply(direction)
-        curvature = _column_products(direction, image)
+        curvature = algebra.host((direction * image).sum(0))
         length = squares / np.where(curvature > 0, curvature, np.inf)
         y = y + direction * algebra.scale(length)
         rest = rest - image * algebra.scale(length)
@@ -133,8 +132,3 @@ class _Watch:
         else:
             self._since += 1
         return left <= 1 or self._since == _PATIENCE
-
-
-def _column_products(left: Array, right: Array) -> np.ndarray:
-    products: Any = (left * right).sum(0)
-    return np.asarray(products if isinstance(products, np.ndarray) else products.cpu())

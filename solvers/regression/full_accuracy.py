@@ -217,14 +217,15 @@ def _by_qr(problem: Problem, rtol: float) -> _Found:
 def _by_normal_equations(problem: Problem, rtol: float, *, strict: bool) -> _Found | None:
     algebra = problem.algebra
     G, h = normal_equations(problem)
-    norms = np.sqrt(np.maximum(algebra.norms(algebra.block(_diagonal(G))), 0))
+    norms = np.sqrt(np.maximum(algebra.host(G.diagonal()), 0))
     scale = algebra.scale(1 / np.where(norms > 0, norms, 1))
-    R = algebra.cholesky(G * scale * scale[:, None])
+    R = algebra.cholesky(G * scale * scale[:, None]) if algebra.is_finite(G) else None
     if R is None:
         if not strict:
             return None
         raise np.linalg.LinAlgError(
-            "A^T A is singular in floating point; take method 'qr', which finds the rank"
+            "A^T A is singular in floating point, or overflows; take method 'qr', which finds the "
+            "rank"
         )
     factor = factor_of(algebra, R * algebra.scale(norms), rtol)
     if not strict and (factor.rank < problem.d or factor.effective_condition > NORMAL_CONDITION):
@@ -252,7 +253,3 @@ def _by_sketch(problem: Problem, rtol: float, method: str, rng: np.random.Genera
     factor, x, ratio = sketched_start(problem, rtol, rng)
     scheme = Scheme(method, ratio)
     return factor, scheme, solve_in_stages(problem, factor, scheme, x)
-
-
-def _diagonal(G: Array) -> Array:
-    return G.diagonal()[None, :]

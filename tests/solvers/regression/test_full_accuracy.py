@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import tracemalloc
 import warnings
 
 import numpy as np
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from numerics import ConvergenceWarning
-from solvers import LstsqSolution, lstsq
+from solvers import LstsqSolution, lstsq, sketched_lstsq
 
 METHODS = ("qr", "normal", "iterative_sketch", "precondition")
 EPS = float(np.finfo(np.float64).eps)
@@ -191,6 +192,49 @@ def test_sources(tmp_path, rng):
     # The first block is looked at, and then all are read once.
     assert again.readings == 2
     np.testing.assert_array_equal(on_disk, A)
+
+
+def test_blocks_of_tensors(rng):
+    torch = pytest.importorskip("torch")
+    A, b = torch.tensor(rng.standard_normal((900, 3))), torch.tensor(rng.standard_normal(900))
+    exact = np.linalg.lstsq(A.numpy(), b.numpy())[0]
+    for method in METHODS:
+        x = lstsq(Blocks(A, 100), b, method=method, rng=0).x
+        assert isinstance(x, torch.Tensor)
+        np.testing.assert_allclose(x.numpy(), exact, atol=1e-14)
+    found = sketched_lstsq(iter(A.split(90)), b, 40, rng=0)
+    whole = sketched_lstsq(A, b, 40, rng=0)
+    np.testing.assert_allclose(found.x.numpy(), whole.x.numpy(), atol=1e-13)
+    with pytest.raises(TypeError, match="b may require gradients only where A is a tensor"):
+        lstsq(Blocks(A, 100), b.clone().requires_grad_())
+
+
+def test_a_matrix_on_disk_is_not_held(tmp_path, rng):
+    """All methods work in a few blocks and what has the size of b."""
+    A = np.memmap(tmp_path / "A", dtype=np.float64, mode="w+", shape=(2**19, 8))
+    A[:] = rng.standard_normal(A.shape)
+    b = rng.standard_normal(2**19)
+    for method in ("qr", "normal"):
+        tracemalloc.start()
+        lstsq(A, b, method=method)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < A.nbytes / 2
+
+
+@pytest.mark.parametrize("method", [*METHODS, "auto"])
+def test_large_and_small_numbers(method, rng):
+    A, b = rng.standard_normal((1000, 6)), rng.standard_normal(1000)
+    exact = np.linalg.lstsq(A, b)[0]
+    for scale in (1e-120, 1e120):
+        x = lstsq(A * scale, b, method=method, rng=0).x
+        np.testing.assert_allclose(x * scale, exact, atol=1e-14)
+
+
+def test_what_overflows_is_refused():
+    A = np.eye(50, 3) * 1e200
+    with pytest.raises(np.linalg.LinAlgError, match="overflows"):
+        lstsq(A, np.ones(50), method="normal")
 
 
 def test_dask(rng):
