@@ -8,54 +8,53 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import torch
 
-from numerics.arrays import Array, frame_like
-from numerics.hadamard import transform_host
+from numerics.arrays import Array, Frame
+from numerics.hadamard import aligned_empty, transform_host
 
 _BITS = 6
 
 
-def transform(x: Array, scale: float) -> Array:
+def transform(frame: Frame, x: Array, scale: float) -> Array:
     """Transform the middle axis of (outer, N, inner), times ``scale``."""
     if x.numel() == 0:
         return x.clone()
+    on_host = frame.runs_on_host(x.detach())
     if not x.is_floating_point():
-        return _on_host(x, scale) if x.device.type == "cpu" else _by_sums(x)
-    if frame_like(x).runs_on_host(x.detach()):
-        return Hadamard.apply(x, scale)
-    return _by_products(x, scale)
+        return _on_host(x, scale) if on_host else _by_sums(x)
+    return Hadamard.apply(x, scale, frame) if on_host else _by_products(x, scale)
 
 
 class Hadamard(torch.autograd.Function):
     """Transform of a tensor on the host: a symmetric matrix."""
 
     @staticmethod
-    def forward(x: Array, scale: float) -> Array:
+    def forward(x: Array, scale: float, frame: Frame) -> Array:
         """Run the compiled loops."""
         return _on_host(x, scale)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Array) -> None:
         """Keep the scale: the matrix is known."""
-        ctx.scale = inputs[1]
+        _, ctx.scale, ctx.frame = inputs
 
     @staticmethod
     def backward(ctx: Any, *grads: Array) -> tuple[Any, ...]:
         """Transform the gradient."""
-        return transform(grads[0], ctx.scale), None
+        return transform(ctx.frame, grads[0], ctx.scale), None, None
 
     @staticmethod
     def jvp(ctx: Any, *tangents: Any) -> Array:
         """Transform the tangent."""
-        return transform(tangents[0], ctx.scale)
+        return transform(ctx.frame, tangents[0], ctx.scale)
 
 
 def _on_host(x: Array, scale: float) -> Array:
-    source = np.ascontiguousarray(x.detach().numpy())
-    out = np.empty_like(source)
-    transform_host(source, out, scale)
+    source = x.detach().numpy()
+    out = aligned_empty(source.shape, source.dtype)
+    out[...] = source
+    transform_host(out, scale)
     return torch.from_numpy(out)
 
 

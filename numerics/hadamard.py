@@ -12,11 +12,13 @@ is symmetric too. The transform takes N log N additions instead of N N.
 
 from __future__ import annotations
 
+import itertools
 import math
 import operator
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from typing import Any
 
 import array_api_compat
@@ -33,6 +35,7 @@ from numerics.arrays import (
 )
 
 _ORDERS = ("natural", "sequency", "dyadic")
+_LINE = 64  # bytes
 _THREADED = 2**23  # bytes from which threads are worth their start
 
 
@@ -119,10 +122,11 @@ def fwht(
         )
     if frame.xp.isdtype(x.dtype, "integral"):
         _check_sums_fit(frame, x, axis)
-    if n != N:
-        x = _padded(frame, x, axis, N)
     scale = 1 if norm is None else 1 / math.sqrt(N)
-    y = _transform_numpy(x, axis, scale) if frame.is_numpy else _transform_torch(x, axis, scale)
+    if frame.is_numpy:
+        y = _transform_numpy(x, axis, N, scale)
+    else:
+        y = _transform_torch(frame, x, axis, N, scale)
     _check_finite(frame, x, y, axis)
     if order != "natural":
         places = frame.xp.asarray(walsh_order(N, order), device=frame.device)
@@ -216,42 +220,36 @@ def walsh_order(N: int, order: str = "sequency") -> np.ndarray:
     return rows
 
 
-def transform_host(source: np.ndarray, out: np.ndarray, scale: float) -> None:
-    """Transform C-contiguous (outer, N, inner) times ``scale`` into ``out``, on all threads."""
+def transform_host(data: np.ndarray, scale: float = 1) -> None:
+    """Transform C-contiguous (outer, N, inner) times ``scale`` in place, on all threads."""
     from numba import get_num_threads
 
-    from numerics import _numba_hadamard
+    from numerics._numba_hadamard import block_pass, block_rows, chunk_pass, chunk_rows, chunks
 
-    outer, N, inner = out.shape
-    flat, result = source.reshape(-1), out.reshape(-1)
-    threads = get_num_threads()
-    if threads == 1 or out.nbytes < _THREADED:
-        _numba_hadamard.transform(flat, result, outer, N, inner, scale)
-        return
-    with ThreadPoolExecutor(threads) as pool:
+    outer, N, inner = data.shape
+    flat, item = data.reshape(-1), data.itemsize
+    factor = 1 if data.dtype.kind == "i" else float(scale)
+    threads = get_num_threads() if data.nbytes >= _THREADED else 1
+    with ThreadPoolExecutor(threads) if threads > 1 else nullcontext() as pool:
 
-        def share(work: Callable[..., None], count: int) -> None:
+        def share(work: Callable[..., None], count: int, *arguments: Any) -> None:
+            if pool is None:
+                work(flat, *arguments, 0, count)
+                return
             bounds = [count * t // threads for t in range(threads + 1)]
-            list(pool.map(work, bounds[:-1], bounds[1:]))
+            calls = [
+                pool.submit(work, flat, *arguments, first, last)
+                for first, last in itertools.pairwise(bounds)
+            ]
+            for call in calls:
+                call.result()
 
-        rows = _numba_hadamard.block_rows(N, inner, out.itemsize)
-        share(
-            lambda first, last: _numba_hadamard.block_pass(
-                flat, result, rows, inner, first, last, scale
-            ),
-            outer * (N // rows),
-        )
+        rows = int(block_rows(N, inner, item))
+        share(block_pass, outer * (N // rows), rows, inner, factor)
         while rows < N:
-            more = _numba_hadamard.tile_rows(N // rows, out.itemsize)
-            unit = rows * inner
+            more, unit = int(chunk_rows(N // rows)), rows * inner
             rows *= more
-            chunks = _numba_hadamard.tile_chunks(more, unit, out.itemsize)
-            share(
-                lambda first, last, unit=unit, more=more: _numba_hadamard.tile_pass(
-                    result, unit, more, first, last
-                ),
-                outer * (N // rows) * chunks,
-            )
+            share(chunk_pass, outer * (N // rows) * int(chunks(more, unit, item)), unit, more)
 
 
 def _as_summands(x: Any, exact: bool) -> tuple[Frame, Array]:
@@ -288,18 +286,11 @@ def _check_sums_fit(frame: Frame, x: Array, axis: int) -> None:
     largest = max(-int(x.min()), int(x.max()))
     if largest * x.shape[axis] < 2**63:
         return
-    sums = frame.xp.sum(abs(frame.xp.astype(x, frame.xp.float64)), axis=axis)
-    if float(sums.max()) >= 2**63:
-        raise ValueError(
-            f"x must have sums of absolute values below 2**63 along axis {axis},"
-            f" got {float(sums.max()):.3g}"
-        )
-
-
-def _padded(frame: Frame, x: Array, axis: int, N: int) -> Array:
-    shape = (*x.shape[:axis], N - x.shape[axis], *x.shape[axis + 1 :])
-    zeros = frame.xp.zeros(shape, dtype=x.dtype, device=frame.device)
-    return frame.xp.concat((x, zeros), axis=axis)
+    size, xp = abs(x), frame.xp
+    low = xp.sum(size & (2**32 - 1), axis=axis)
+    high = xp.sum(size >> 32, axis=axis) + (low >> 32)
+    if largest == 2**63 or int(high.max()) >= 2**31:
+        raise ValueError(f"x must have sums of absolute values below 2**63 along axis {axis}")
 
 
 def _check_finite(frame: Frame, x: Array, y: Array, axis: int) -> None:
@@ -312,21 +303,28 @@ def _check_finite(frame: Frame, x: Array, y: Array, axis: int) -> None:
         check_finite("x", x, frame)
 
 
-def _transform_numpy(x: np.ndarray, axis: int, scale: float) -> np.ndarray:
-    """Transform in the order in which the axes lie in memory."""
+def _transform_numpy(x: np.ndarray, axis: int, N: int, scale: float) -> np.ndarray:
+    """Transform a copy that has its axes in the order in which those of ``x`` lie in memory."""
     axes = sorted(range(x.ndim), key=lambda a: (-abs(x.strides[a]), a))
-    source = x.transpose(axes)
-    if not source.flags.c_contiguous:
-        axes, source = list(range(x.ndim)), np.ascontiguousarray(x)
-    out = np.empty_like(source)
-    if not (source.flags.writeable and source.flags.aligned):
-        out[...] = source
-        source = out
     place = axes.index(axis)
-    shape = (math.prod(source.shape[:place]), x.shape[axis], -1 if out.size else 0)
+    source = x.transpose(axes)
+    n, shape = x.shape[axis], list(source.shape)
+    shape[place] = N
+    out = aligned_empty(tuple(shape), x.dtype)
+    before = (slice(None),) * place
+    out[(*before, slice(n))] = source
+    out[(*before, slice(n, None))] = 0
     if out.size:
-        transform_host(_real(source).reshape(shape), _real(out).reshape(shape), scale)
+        transform_host(_real(out).reshape(math.prod(shape[:place]), N, -1), scale)
     return out.transpose(np.argsort(axes))
+
+
+def aligned_empty(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+    """Array without values that starts where a line of the cache does."""
+    size = math.prod(shape) * np.dtype(dtype).itemsize
+    room = np.empty(size + _LINE, np.uint8)
+    start = -room.ctypes.data % _LINE
+    return room[start : start + size].view(dtype).reshape(shape)
 
 
 def _real(array: np.ndarray) -> np.ndarray:
@@ -336,14 +334,18 @@ def _real(array: np.ndarray) -> np.ndarray:
     return array[..., None].view(array.real.dtype)
 
 
-def _transform_torch(x: Array, axis: int, scale: float) -> Array:
+def _transform_torch(frame: Frame, x: Array, axis: int, N: int, scale: float) -> Array:
     from numerics import _torch_hadamard
 
     torch = sys.modules["torch"]
     if x.is_complex():
-        return torch.view_as_complex(_transform_torch(torch.view_as_real(x), axis, scale))
-    shape = (math.prod(x.shape[:axis]), x.shape[axis], math.prod(x.shape[axis + 1 :]))
-    return _torch_hadamard.transform(x.reshape(shape), scale).reshape(x.shape)
+        parts = _transform_torch(frame, torch.view_as_real(x), axis, N, scale)
+        return torch.view_as_complex(parts)
+    before, n, after = x.shape[:axis], x.shape[axis], x.shape[axis + 1 :]
+    if n != N:
+        x = torch.cat((x, x.new_zeros((*before, N - n, *after))), dim=axis)
+    rows = x.reshape(math.prod(before), N, math.prod(after))
+    return _torch_hadamard.transform(frame, rows, scale).reshape(*before, N, *after)
 
 
 def _as_indices(name: str, value: Any) -> tuple[Frame, Array]:
