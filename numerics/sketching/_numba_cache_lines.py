@@ -26,9 +26,9 @@ def butterflies(typingctx, radix, source, start, row, step, target, to, put, ski
     def codegen(context, builder, signature, args):
         _, read, start, row, step, write, to, put, skip, count = args
         read, write = _data(context, builder, (source, target), (read, write))
-        function = _function(context, builder, target.dtype, radix.literal_value)
+        function = _function(context, builder, target.dtype, radix.literal_value, signed=False)
         read, write = builder.gep(read, [start]), builder.gep(write, [to])
-        builder.call(function, (read, row, step, write, put, skip, count))
+        builder.call(function, (read, row, step, read, write, put, skip, count))
         return context.get_dummy_value()
 
     i = types.intp
@@ -36,21 +36,25 @@ def butterflies(typingctx, radix, source, start, row, step, target, to, put, ski
 
 
 @intrinsic
-def fetching_butterflies(typingctx, source, start, row, target, to, put, ahead, offset):
-    """One transform of 16 rows, while 16 cache lines are fetched from ahead[offset:] on."""
+def signed_butterflies(typingctx, source, start, row, factors, target, to, put, ahead):
+    """One transform of 16 rows times ``factors``; what follows in ``source`` is fetched.
+
+    Sixteen cache lines from source[ahead] on are on their way to the second cache afterwards.
+    """
 
     def codegen(context, builder, signature, args):
-        read, start, row, write, to, put, fetch, offset = args
-        read, write, fetch = _data(context, builder, (source, target, ahead), (read, write, fetch))
-        _fetch(builder, builder.gep(fetch, [offset]), _lanes(target.dtype))
-        function = _function(context, builder, target.dtype, 16)
+        read, start, row, scale, write, to, put, ahead = args
+        kinds = source, factors, target
+        read, scale, write = _data(context, builder, kinds, (read, scale, write))
+        _fetch(builder, builder.gep(read, [ahead]), _lanes(target.dtype))
+        function = _function(context, builder, target.dtype, 16, signed=True)
         read, write = builder.gep(read, [start]), builder.gep(write, [to])
         one = ir.Constant(_INDEX, 1)
-        builder.call(function, (read, row, one, write, put, one, one))
+        builder.call(function, (read, row, one, scale, write, put, one, one))
         return context.get_dummy_value()
 
     i = types.intp
-    return types.void(source, i, i, target, i, i, ahead, i), codegen
+    return types.void(source, i, i, factors, target, i, i, i), codegen
 
 
 @intrinsic
@@ -108,21 +112,21 @@ def _spread(builder, value, vector):
     return builder.shuffle_vector(single, nothing, mask)
 
 
-def _function(context, builder, dtype, radix):
+def _function(context, builder, dtype, radix, *, signed):
     """Function of the module, not inlined: it would be compiled anew for every call."""
     module = builder.module
-    name = f"numerics.sketching.{dtype}.{radix}"
+    name = f"numerics.sketching.{dtype}.{radix}.{signed}"
     function = module.globals.get(name)
     if function is not None:
         return function
     element = context.get_data_type(dtype)
     place, item = element.as_pointer(), dtype.bitwidth // 8
     vector = ir.VectorType(element, _lanes(dtype))
-    kinds = (place, _INDEX, _INDEX, place, _INDEX, _INDEX, _INDEX)
+    kinds = (place, _INDEX, _INDEX, place, place, _INDEX, _INDEX, _INDEX)
     function = ir.Function(module, ir.FunctionType(ir.VoidType(), kinds), name)
     function.linkage = "linkonce_odr"
     function.attributes.add("noinline")
-    source, row, step, target, put, skip, count = function.args
+    source, row, step, factors, target, put, skip, count = function.args
     builder = ir.IRBuilder(function.append_basic_block())
     with cgutils.for_range(builder, count, intp=_INDEX) as loop:
         read = builder.gep(source, [builder.mul(loop.index, step)])
@@ -130,7 +134,11 @@ def _function(context, builder, dtype, radix):
         values = []
         for j in range(radix):
             at = builder.mul(row, ir.Constant(_INDEX, j))
-            values.append(builder.load(_line(builder, read, at, vector), align=item))
+            value = builder.load(_line(builder, read, at, vector), align=item)
+            if signed:
+                factor = builder.load(builder.gep(factors, [ir.Constant(_INDEX, j)]))
+                value = builder.fmul(value, _spread(builder, factor, vector))
+            values.append(value)
         half = 1
         while half < radix:
             for j in range(radix):

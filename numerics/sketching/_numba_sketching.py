@@ -19,7 +19,7 @@ from numerics.sketching._numba_cache_lines import (
     LINE,
     add_lines,
     butterflies,
-    fetching_butterflies,
+    signed_butterflies,
 )
 
 _PRIVATE_BYTES = 1 << 25  # of partial sketches, for all threads together
@@ -158,9 +158,11 @@ def _add_strips(
     strip = (size // _GROUP) * group + _STRIP_PAD * lanes
     samples = private.size // (strips * lanes)
     buffer = _lines(wide * strip // lanes, block)
-    signed = _lines(16 * wide, block)
+    edge = _lines(16 * wide, block)
+    multipliers = np.empty(16, block.dtype)
     flipped = np.empty_like(factors)
     flat = block.reshape(-1)
+    pitch = block.shape[1]
     origin = start >> bits
     for number in range(origin + first, origin + last):
         for p in range(low.size):
@@ -171,13 +173,26 @@ def _add_strips(
             for g in range(size // _GROUP):
                 for h in range(0, _GROUP, 16):
                     row = number * size + g * _GROUP + h - start
-                    _sign_rows(block, signs, row, column, now * lanes, scale, signed)
+                    # A strip's last vector may reach into the next row, whose entries go nowhere.
+                    inside = row >= 0 and row + 16 < block.shape[0]
+                    for i in range(16):
+                        positive = not inside or signs[row + i] > 0
+                        multipliers[i] = scale if positive else -scale
+                    if not inside:
+                        _signed_rows(block, signs, row, column, now * lanes, edge)
                     for t in range(now):
-                        ahead = (row + 16) * block.shape[1] + column + 16 * t * lanes
                         to = t * strip + g * group + h * lanes
-                        fetching_butterflies(
-                            signed, t * lanes, now * lanes, buffer, to, lanes, flat, ahead
-                        )
+                        if inside:
+                            at = row * pitch + column + t * lanes
+                            ahead = (row + 16) * pitch + column + 16 * t * lanes
+                            signed_butterflies(
+                                flat, at, pitch, multipliers, buffer, to, lanes, ahead
+                            )
+                        else:
+                            at = t * lanes
+                            signed_butterflies(
+                                edge, at, now * lanes, multipliers, buffer, to, lanes, 0
+                            )
                 for t in range(now):
                     at = t * strip + g * group
                     butterflies(
@@ -190,18 +205,15 @@ def _add_strips(
 
 
 @njit(cache=True, nogil=True)
-def _sign_rows(block, signs, row, column, width, scale, signed):
+def _signed_rows(block, signs, row, column, width, edge):
     """Sixteen rows from ``row`` on, times their signs; zeros where there are none."""
     columns = min(width, block.shape[1] - column)
     for i in range(16):
-        put = signed[i * width : i * width + columns]
-        if row + i < 0 or row + i >= block.shape[0]:
-            put[:] = 0
-            continue
-        read = block[row + i, column : column + columns]
-        factor = scale if signs[row + i] > 0 else -scale
         for c in range(columns):
-            put[c] = factor * read[c]
+            if row + i < 0 or row + i >= block.shape[0]:
+                edge[i * width + c] = 0
+            else:
+                edge[i * width + c] = block[row + i, column + c] * signs[row + i]
 
 
 @njit(cache=True, nogil=True)
