@@ -42,14 +42,17 @@ def _largest(limit, size):
 
 
 @njit
-def _contiguous(data, start, bits, run, most, memory, ahead):
-    """Transform 2**bits rows, not more than ``most`` stages a sweep; also return what is ahead."""
+def _contiguous(data, start, count, bits, run, most, ahead):
+    """Transform ``count`` times 2**bits rows, not more than ``most`` stages a sweep.
+
+    What is ``ahead`` is fetched meanwhile; returns where that ends.
+    """
     sweeps = (bits + most - 1) // most
     while sweeps > 0:
         now = (bits + sweeps - 1) // sweeps
         bits -= now
-        groups = 1 << bits
-        sweep(now, data, start, run, data, start, run, groups, 1, run, memory, ahead, run)
+        groups = count << bits
+        sweep(now, data, start, run, data, start, run, groups, 1, run, data, ahead, run)
         ahead += groups * fetched(now) * run
         run <<= now
         sweeps -= 1
@@ -57,8 +60,8 @@ def _contiguous(data, start, bits, run, most, memory, ahead):
 
 
 @njit
-def _block(data, start, rows, inner, ahead):
-    """Transform contiguous rows that fit the cache, first those that fit the inner one."""
+def _blocks(data, start, count, rows, inner, ahead):
+    """Transform blocks of contiguous rows that fit the cache, several where they are small."""
     lanes = VECTOR // data.itemsize
     few = min(rows, _largest(_INNER_BLOCK, inner * data.itemsize))
     size = few * inner
@@ -67,12 +70,14 @@ def _block(data, start, rows, inner, ahead):
     if short:
         bits -= _log2(lanes // inner)
         run = lanes
-    for first in range(start, start + rows * inner, size):
+    # First what fits the inner cache.
+    together = count if few == rows else 1
+    for first in range(start, start + count * rows * inner, together * size):
         if short:
-            within_vectors(data, first, size // lanes, inner)
-        ahead = _contiguous(data, first, bits, run, 4, data, ahead)
+            within_vectors(data, first, together * size // lanes, inner)
+        ahead = _contiguous(data, first, together, bits, run, 4, ahead)
     # These rows are powers of two apart, and the inner cache holds eight of a kind.
-    _contiguous(data, start, _log2(rows // few), size, 3, data, ahead)
+    _contiguous(data, start, count, _log2(rows // few), size, 3, ahead)
 
 
 @njit
@@ -104,11 +109,14 @@ def block_rows(N, inner, itemsize):
 def block_pass(data, rows, inner, scale, first, last):
     """Transform blocks ``first`` to ``last`` of a flat array, times ``scale``."""
     size = rows * inner
-    for start in range(first * size, last * size, size):
+    together = max(1, _INNER_BLOCK // (size * data.itemsize))
+    for block in range(first, last, together):
+        count = min(together, last - block)
+        start, end = block * size, (block + count) * size
         if scale != 1:
-            for j in range(start, start + size):
+            for j in range(start, end):
                 data[j] *= scale
-        _block(data, start, rows, inner, start + size)
+        _blocks(data, start, count, rows, inner, end)
 
 
 @njit(cache=True, nogil=True)
@@ -145,7 +153,7 @@ def chunk_pass(data, unit, rows, first, last):
 def fwht_block(data):
     """Transform the columns of a C-contiguous array (N, d) that fits the cache, unnormalised."""
     N, d = data.shape
-    _block(data.reshape(-1), 0, N, d, 0)
+    _blocks(data.reshape(-1), 0, 1, N, d, 0)
 
 
 @njit(cache=True, nogil=True)
