@@ -40,6 +40,8 @@ class RowSource:
         Whether the values are float32.
     repeatable : bool
         Whether the rows can be read more than once.
+    data : object
+        What holds the rows. For an iterator it has the block back that was looked at.
     """
 
     kind: str
@@ -48,7 +50,7 @@ class RowSource:
     trailing: tuple[int, ...]
     single: bool
     repeatable: bool
-    _data: Any
+    data: Any
 
     @property
     def columns(self) -> int:
@@ -101,7 +103,7 @@ class RowSource:
 
     def parts(self) -> Iterator[tuple[int, Any]]:
         """Pairs of first row and dask ``Delayed`` block, to be worked on where they are."""
-        array = self._data
+        array = self.data
         if array.ndim == 2 and array.numblocks[1] > 1:
             array = array.rechunk({1: -1})
         start = 0
@@ -112,14 +114,14 @@ class RowSource:
     def _wants_bar(self, progress: bool | None, total: int | None) -> bool:
         if progress is not None:
             return progress
-        on_disk = self.kind == "blocks" or isinstance(self._data, np.memmap)
+        on_disk = self.kind == "blocks" or isinstance(self.data, np.memmap)
         width = max(1, self.columns) * (4 if self.single else 8)
         return on_disk and total is not None and total * width > _BAR_FROM_BYTES
 
     def _sliced(self, step: int) -> Iterator[tuple[int, Array]]:
         dtype = np.float32 if self.single else np.float64
-        for start in range(0, self._data.shape[0], step):
-            block = self._data[start : start + step]
+        for start in range(0, self.data.shape[0], step):
+            block = self.data[start : start + step]
             if self.kind == "numpy":
                 block = np.ascontiguousarray(block, dtype)
             elif self.kind == "sparse":
@@ -135,7 +137,7 @@ class RowSource:
 
     def _from_iterable(self, total: int | None) -> Iterator[tuple[int, Array]]:
         start = 0
-        for number, given in enumerate(self._data, start=1):
+        for number, given in enumerate(self.data, start=1):
             block = _as_block(self.name, given, number)
             shape = tuple(block.shape)
             if shape[1:] != self.trailing:

@@ -34,7 +34,7 @@ def _looks_ill_conditioned(problem: Problem) -> bool:
     """
     if problem.ridge:
         return False
-    data, algebra = problem.source._data, problem.algebra
+    data, algebra = problem.source.data, problem.algebra
     step = max(1, problem.n // (8 * problem.d))
     rows = data[::step]
     sample = algebra.block(rows.toarray() if issparse(rows) else rows)

@@ -52,7 +52,7 @@ class Problem:
     @property
     def on_disk(self) -> bool:
         """Whether reading A again may cost more than computing with it."""
-        return self.source.kind in ("blocks", "dask") or isinstance(self.source._data, np.memmap)
+        return self.source.kind in ("blocks", "dask") or isinstance(self.source.data, np.memmap)
 
     def require_repeatable(self, method: str) -> None:
         """Refuse an iterator where rows are read again."""
@@ -107,7 +107,7 @@ class Problem:
         """Sketch of A in one reading; a tensor ``A`` brings its gradient."""
         source = self.source
         if source.kind != "blocks" and not (double and source.single):
-            return sketch(source._data if A is None else A, op)
+            return sketch(source.data if A is None else A, op)
         total: Any = 0
         for start, block in source.blocks(expected=self.n):
             rows = self.algebra.block(block) if double else block
