@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from array_api_compat import is_torch_array
 from scipy.sparse import issparse
 from scipy.sparse.linalg import LinearOperator
 
@@ -214,7 +215,13 @@ class Sketch(ABC):
         return frame.cast(frame.asarray(dense))
 
     def as_linear_operator(self) -> LinearOperator:
-        """S as a SciPy operator in float64, with adjoint."""
+        """S as a SciPy operator in float64, with adjoint.
+
+        Returns
+        -------
+        scipy.sparse.linalg.LinearOperator
+            Of shape (m, n).
+        """
         return LinearOperator(
             self.shape,
             matvec=self.apply,
@@ -260,7 +267,7 @@ class Sketch(ABC):
         threads: int = 0,
     ) -> Array:
         frame: Frame
-        if issparse(block) or not _is_torch(block):
+        if issparse(block) or not is_torch_array(block):
             block = block.tocsr() if issparse(block) else host_matrix(name, block)
             frame = frame_like(np.zeros(1, np.float32 if block.dtype == np.float32 else float))
         else:
@@ -314,7 +321,7 @@ class Sketch(ABC):
             )
 
     def _check_out(self, frame: Frame, out: Array, trailing: tuple[int, ...]) -> None:
-        if _is_torch(out) != frame.is_torch:
+        if is_torch_array(out) != frame.is_torch:
             raise TypeError("out must be an array of the library of block")
         if tuple(out.shape) != (self.m, *trailing):
             raise ValueError(f"out must have shape {(self.m, *trailing)}, got {tuple(out.shape)}")
@@ -358,12 +365,8 @@ def draw_signs(rng: np.random.Generator, shape: int | tuple[int, ...]) -> np.nda
     return (1 - 2 * bits.astype(np.int8)).reshape(shape)
 
 
-def _is_torch(array: Any) -> bool:
-    return type(array).__module__.partition(".")[0] == "torch"
-
-
 def _finite(array: Array) -> bool:
-    if not _is_torch(array):
+    if not is_torch_array(array):
         return bool(np.isfinite(array).all())
     frame = frame_like(array.detach())
     return bool(frame.xp.all(frame.xp.isfinite(array)))

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from array_api_compat import is_torch_array
 from scipy.sparse import csr_array, issparse, vstack
 
 from numerics.arrays import Array, as_arrays, check_real, frame_like
@@ -177,7 +178,7 @@ def open_rows(A: Any, *, name: str = "A") -> RowSource:
     ValueError
         For another number of axes, and an iterable without blocks.
     """
-    if _is_torch(A):
+    if is_torch_array(A):
         frame, A = as_arrays(finite=False, **{name: A})
         check_real(name, A, frame)
         kind, data, single = "torch", A, frame.single
@@ -230,7 +231,7 @@ def check_finite_rows(name: str, block: Any, start: int = 0) -> None:
     if issparse(block):
         finite = np.isfinite(block.data)
         bad = np.unique(np.repeat(np.arange(block.shape[0]), np.diff(block.indptr))[~finite])
-    elif _is_torch(block):
+    elif is_torch_array(block):
         xp = frame_like(block.detach()).xp
         finite = xp.isfinite(xp.reshape(block.detach(), (block.shape[0], -1)))
         bad = np.flatnonzero(np.asarray((~xp.all(finite, axis=1)).cpu()))
@@ -310,10 +311,6 @@ def _is_blocks(A: Any) -> bool:
     return (
         isinstance(A, Iterable) and not hasattr(A, "__array__") and not isinstance(A, str | bytes)
     )
-
-
-def _is_torch(array: Any) -> bool:
-    return type(array).__module__.partition(".")[0] == "torch"
 
 
 def _is_single(block: Any) -> bool:

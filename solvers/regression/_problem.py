@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from scipy.sparse import issparse
+from array_api_compat import is_torch_array
 
 from numerics.arrays import Array, Frame, as_arrays, as_float, check_real
 from numerics.sketching import Sketch, sketch
@@ -135,7 +135,7 @@ def open_problem(A: Any, b: Array, ridge: float = 0.0) -> Problem:
         raise ValueError(f"ridge must be at least 0, got {ridge}")
     frame, b = as_arrays(b=b)
     check_real("b", b, frame)
-    if _is_torch(A):
+    if is_torch_array(A):
         if A.ndim == 2:
             frame, A, b = as_arrays(finite=False, A=A, b=b)
         values = A.detach()
@@ -171,9 +171,5 @@ def _check_shapes(source: RowSource, b: Array) -> None:
         raise ValueError(f"A must have at least as many rows as columns, got shape {(n, d)}")
 
 
-def _is_torch(array: Any) -> bool:
-    return type(array).__module__.partition(".")[0] == "torch" and not issparse(array)
-
-
 def _detached(b: Array) -> Array:
-    return b.detach() if _is_torch(b) else b
+    return b.detach() if is_torch_array(b) else b
