@@ -45,6 +45,7 @@ numpydoc_validation_exclude = {
     r"\.set_\w+_request$",
     # Results: their fields are documented as attributes, and nobody constructs them.
     r"\.\w+(Solution|Solution2D|Eigenvalues)$",
+    r"\.(Guarantee|OrthogonalOperator|Sketch)$",
 }
 
 # Gallery

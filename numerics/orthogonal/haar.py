@@ -47,7 +47,8 @@ def haar_orthogonal(
 
     Returns
     -------
-    array, shape (*size, n, n)
+    array, shape (..., n, n)
+        One matrix for each entry of `size`.
 
     Raises
     ------
