@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from numerics.arrays import Array, Frame
-from numerics.hadamard import aligned_empty, transform_host
+from numerics.hadamard import aligned_empty, copy_threaded, transform_host
 
 _BITS = 6
 
@@ -53,7 +53,7 @@ class Hadamard(torch.autograd.Function):
 def _on_host(x: Array, scale: float) -> Array:
     source = x.detach().numpy()
     out = aligned_empty(source.shape, source.dtype)
-    out[...] = source
+    copy_threaded(source, out)
     transform_host(out, scale)
     return torch.from_numpy(out)
 

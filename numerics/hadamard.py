@@ -236,7 +236,9 @@ def transform_host(data: np.ndarray, scale: float = 1) -> None:
             if pool is None:
                 work(flat, *arguments, 0, count)
                 return
-            bounds = [count * t // threads for t in range(threads + 1)]
+            # More parts than threads, since a busy machine holds some of them up.
+            parts = min(count, 8 * threads)
+            bounds = [count * part // parts for part in range(parts + 1)]
             calls = [
                 pool.submit(work, flat, *arguments, first, last)
                 for first, last in itertools.pairwise(bounds)
@@ -312,11 +314,25 @@ def _transform_numpy(x: np.ndarray, axis: int, N: int, scale: float) -> np.ndarr
     shape[place] = N
     out = aligned_empty(tuple(shape), x.dtype)
     before = (slice(None),) * place
-    out[(*before, slice(n))] = source
+    copy_threaded(source, out[(*before, slice(n))])
     out[(*before, slice(n, None))] = 0
     if out.size:
         transform_host(_real(out).reshape(math.prod(shape[:place]), N, -1), scale)
     return out.transpose(np.argsort(axes))
+
+
+def copy_threaded(source: np.ndarray, out: np.ndarray) -> None:
+    """Copy on all threads: new memory is handed out page by page."""
+    from numba import get_num_threads
+
+    threads = get_num_threads() if out.nbytes >= _THREADED else 1
+    if threads == 1:
+        out[...] = source
+        return
+    axis = int(np.argmax(out.shape))
+    parts = [np.array_split(array, threads, axis) for array in (out, source)]
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(np.copyto, *parts))
 
 
 def aligned_empty(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
