@@ -178,7 +178,8 @@ def _define_rows(function, module, dtype, radix):
                     builder, first, last, ir.Constant(_INDEX, width), _INDEX
                 )
                 with steps as (j, _):
-                    butterfly(*(builder.add(at, j) for at in (read, put, ahead)), width)
+                    at, to, fetch = (builder.add(row, j) for row in (read, put, ahead))
+                    butterfly(at, to, fetch, width)
     builder.ret_void()
 
 
