@@ -142,7 +142,7 @@ class AMSSketch(ColumnSketch):
         "For a fixed pair (g, h) the product is kept to O(log^1.5(n/delta)/sqrt(m)); that this "
         "gives the bound on the solution with m = O(d polylog / epsilon^2) is not established.",
         "open",
-        "arXiv 2302.00248, whose argument for that step its authors have withdrawn in 2026",
+        "arXiv 2302.00248, whose proof of that step two of its authors call incomplete",
     )
     _draw_names = ("seeds",)
 
