@@ -4,10 +4,12 @@ Commands
 --------
 ``python -m benchmarks``
     list the registered benchmarks, one line each.
-``python -m benchmarks NAME [--quick] [--json FILE] [--plot FILE]``
-    run one, print its tables and checks, and write its record and its figures.
+``python -m benchmarks NAME [--quick] [--data DIRECTORY] [--json FILE] [--plot FILE]``
+    run one, print its tables and checks, and write its record and its figures. Benchmarks that
+    take more data than the repository holds look for them in DIRECTORY.
 ``python -m benchmarks.reproduce [--quick] [--html FILE] [--json DIRECTORY] [--only NAME ...]``
-    run them all, print the tables side by side and write one self-contained page.
+    run them all, print the tables side by side and write one self-contained page. It takes
+    ``--data`` as well.
 
 The records of full runs are kept in ``benchmarks/results/NAME.json``.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from rich.console import Console
 
@@ -25,6 +26,7 @@ def main(
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("name", nargs="?", help="which one to run; without it, list them")
     parser.add_argument("--quick", action="store_true", help="the short form")
+    parser.add_argument("--data", metavar="DIRECTORY", help="more data, for those that take them")
     parser.add_argument("--json", metavar="FILE", help="write the record here")
     parser.add_argument("--plot", metavar="FILE.png", help="draw the figures here")
     options = parser.parse_args(arguments)
@@ -39,12 +41,15 @@ def main(
         parser.error(f"name must be one of {', '.join(entries)}; got {options.name!r}")
     if options.plot and not options.plot.lower().endswith(".png"):
         parser.error(f"--plot takes a file that ends in .png, got {options.plot!r}")
+    if options.data and not Path(options.data).is_dir():
+        parser.error(f"--data takes a directory, got {options.data!r}")
 
     entry = entries[options.name]
     with console.status(f"{entry.name}") as status:
         record = run_benchmark(
             entry,
             quick=options.quick,
+            data=Path(options.data) if options.data else None,
             progress=lambda text: status.update(f"{entry.name}: {text}"),
         )
     print_record(record, console)

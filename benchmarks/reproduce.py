@@ -28,6 +28,7 @@ def main(
     """Run them all; the exit status is 1 when one of them failed."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.reproduce", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="the short form of each")
+    parser.add_argument("--data", metavar="DIRECTORY", help="more data, for those that take them")
     parser.add_argument("--html", metavar="FILE", help="write the page here")
     parser.add_argument("--json", metavar="DIRECTORY", help="write DIRECTORY/NAME.json for each")
     parser.add_argument("--only", metavar="NAME", nargs="+", help="run these alone")
@@ -39,8 +40,11 @@ def main(
         if unknown:
             parser.error(f"--only takes names among {', '.join(entries)}; got {', '.join(unknown)}")
         entries = {name: entries[name] for name in options.only}
+    if options.data and not Path(options.data).is_dir():
+        parser.error(f"--data takes a directory, got {options.data!r}")
 
-    records = run_all(list(entries.values()), quick=options.quick, console=console)
+    data = Path(options.data) if options.data else None
+    records = run_all(list(entries.values()), quick=options.quick, console=console, data=data)
     for record in records:
         print_record(record, console)
         if options.json:
@@ -55,7 +59,9 @@ def main(
     return 1 if any(record.status == "failed" for record in records) else 0
 
 
-def run_all(entries: Sequence[Benchmark], *, quick: bool, console: Console) -> list[Record]:
+def run_all(
+    entries: Sequence[Benchmark], *, quick: bool, console: Console, data: Path | None = None
+) -> list[Record]:
     """Run the benchmarks one after another behind a progress bar; a failure stops none of them."""
     columns = (
         TextColumn("{task.description}"),
@@ -72,7 +78,7 @@ def run_all(entries: Sequence[Benchmark], *, quick: bool, console: Console) -> l
                 bar.update(task, description=f"{name}: {text}")
 
             tell("starting")
-            record = run_benchmark(entry, quick=quick, progress=tell)
+            record = run_benchmark(entry, quick=quick, data=data, progress=tell)
             records.append(record)
             bar.advance(task)
             bar.console.print(

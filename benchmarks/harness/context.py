@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import time
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -33,6 +34,8 @@ class Context:
         The benchmark that runs.
     quick : bool
         Whether to run the short form.
+    data : Path, optional
+        Folder with more data, for benchmarks that take them.
     progress : callable, optional
         Told in words what is being done.
     clock : callable
@@ -49,11 +52,13 @@ class Context:
         entry: Benchmark,
         *,
         quick: bool = False,
+        data: Path | None = None,
         progress: Callable[[str], None] | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self.entry = entry
         self.quick = quick
+        self.data = data
         self.rng = np.random.default_rng(SEED)
         self.skipped: list[str] = []
         self._progress = progress

@@ -6,6 +6,7 @@ import dataclasses
 import time
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 
 from benchmarks.harness.context import Context, Skipped
 from benchmarks.harness.environment import describe_environment
@@ -17,11 +18,12 @@ def run_benchmark(
     entry: Benchmark,
     *,
     quick: bool = False,
+    data: Path | None = None,
     progress: Callable[[str], None] | None = None,
     clock: Callable[[], float] = time.perf_counter,
 ) -> Record:
     """Run one benchmark; an exception gives a record with status ``"failed"`` or ``"skipped"``."""
-    context = Context(entry, quick=quick, progress=progress, clock=clock)
+    context = Context(entry, quick=quick, data=data, progress=progress, clock=clock)
     began = clock()
     try:
         record = entry.run(context)
