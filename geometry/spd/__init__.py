@@ -1,5 +1,11 @@
 """Positive definite matrices: their functions, metrics, distances, geodesics and transports."""
 
+from geometry.spd.augmented import augmented_covariance, delay_embedding, yule_walker
+from geometry.spd.embedding_selection import (
+    average_mutual_information,
+    cao_e1,
+    select_embedding,
+)
 from geometry.spd.lyapunov_equation import lyapunov
 from geometry.spd.manifold import (
     distance,
@@ -10,9 +16,15 @@ from geometry.spd.manifold import (
     norm,
     parallel_transport,
 )
+from geometry.spd.mdop import MdopEmbedding, mdop_embedding
 from geometry.spd.spectral import expm, invsqrtm, logm, powm, sqrtm
 
 __all__ = [
+    "MdopEmbedding",
+    "augmented_covariance",
+    "average_mutual_information",
+    "cao_e1",
+    "delay_embedding",
     "distance",
     "exp",
     "expm",
@@ -22,8 +34,11 @@ __all__ = [
     "log",
     "logm",
     "lyapunov",
+    "mdop_embedding",
     "norm",
     "parallel_transport",
     "powm",
+    "select_embedding",
     "sqrtm",
+    "yule_walker",
 ]
