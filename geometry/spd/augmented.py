@@ -110,11 +110,11 @@ def augmented_covariance(
         "cov"
             :math:`\frac{1}{T'-1} \sum_t (y_t - \bar y)(y_t - \bar y)^H`.
         "scm"
-            :math:`\frac{1}{T'} \sum_t y_t y_t^H`, for signals of mean zero.
+            The same over :math:`T'`, as in pyRiemann.
         "ledoit_wolf", "oas"
-            :math:`(1-\rho) S + \rho \frac{\operatorname{tr} S}{pd} I` with S that of "cov" over
-            :math:`T'` and the shrinkage :math:`\rho` of Ledoit and Wolf, or the oracle
-            approximating one. Positive definite for any signal that varies, however short.
+            :math:`(1-\rho) S + \rho \frac{\operatorname{tr} S}{pd} I` with S that of "scm" and the
+            shrinkage :math:`\rho` of Ledoit and Wolf, or the oracle approximating one. Positive
+            definite for any signal that varies, however short, with ever more shrinkage.
         "toeplitz"
             Blocks :math:`\Gamma((i-j)\tau)` of the whole signal's autocovariances,
             :math:`\Gamma(h) = \frac1T \sum_t (x_{t+h} - \bar x)(x_t - \bar x)^H`, which is block
@@ -169,16 +169,14 @@ def augmented_covariance(
         return block_toeplitz(frame, autocovariances(frame, x, order - 1, lag))
     y = _embedded(frame, x, order, lag, trim)
     size, samples = y.shape[-2:]
-    needed = size if estimator == "scm" else size + 1
-    if estimator not in _REAL_ONLY and samples < needed:
+    if estimator not in _REAL_ONLY and samples <= size:
         warnings.warn(
             f"the covariances of order {size} are singular, as estimator {estimator!r} has "
-            f"{samples} samples and needs {needed}; 'ledoit_wolf' and 'oas' take fewer",
+            f"{samples} samples and needs {size + 1}; 'ledoit_wolf' and 'oas' take fewer",
             LinAlgWarning,
             stacklevel=2,
         )
-    if estimator != "scm":
-        y = _centred(frame, y)
+    y = _centred(frame, y)
     S = hermitian_part(frame, y @ adjoint(frame, y)) / (samples - (estimator == "cov"))
     if estimator not in _REAL_ONLY:
         return S

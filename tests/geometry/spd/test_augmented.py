@@ -93,7 +93,7 @@ def test_plain_estimators_are_numpys(rng):
     y = delay_embedding(x, 3, 2)
     np.testing.assert_allclose(augmented_covariance(x, 3, 2), np.cov(y), rtol=1e-12)
     scm = augmented_covariance(x, 3, 2, estimator="scm")
-    np.testing.assert_allclose(scm, y @ y.T / y.shape[1], rtol=1e-12)
+    np.testing.assert_allclose(scm, np.cov(y, bias=True), rtol=1e-12)
 
 
 @pytest.mark.parametrize(("order", "lag"), SHAPES)
@@ -217,7 +217,7 @@ def test_too_few_samples_are_a_warning_where_the_matrix_is_singular(rng):
         augmented_covariance(x, 2)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        for estimator in ("scm", "ledoit_wolf", "oas", "toeplitz"):
+        for estimator in ("ledoit_wolf", "oas", "toeplitz"):
             assert np.linalg.eigvalsh(augmented_covariance(x, 2, estimator=estimator))[0] > 0
 
 
