@@ -87,7 +87,7 @@ def delay_embedding(x: Array, order: int, lag: int = 1, *, trim: str = "full") -
     array([[0., 1., 2.], [2., 3., 4.], [4., 5., 6.]])
     """
     frame, x = as_arrays(x=x)
-    order, lag = _check_embedding(x, order, lag, trim)
+    order, lag = check_embedding(x, order, lag, trim)
     return _embedded(frame, x, order, lag, trim)
 
 
@@ -161,7 +161,7 @@ def augmented_covariance(
     array([[1., 0.], [0., 1.]])
     """
     frame, x = as_arrays(x=x)
-    order, lag = _check_embedding(x, order, lag, trim)
+    order, lag = check_embedding(x, order, lag, trim)
     check_choice("estimator", estimator, ESTIMATORS)
     if estimator in _REAL_ONLY:
         check_real("x", x, frame)
@@ -237,7 +237,7 @@ def yule_walker(x: Array, order: int, lag: int = 1) -> tuple[Array, Array]:
     True
     """
     frame, x = as_arrays(x=x)
-    order, lag = _check_embedding(x, order, lag, "full", after=1)
+    order, lag = check_embedding(x, order, lag, "full", after=1)
     xp, d = frame.xp, x.shape[-2]
     gammas = autocovariances(frame, frame.double(x), order, lag)
     rows = xp.concat(gammas[:0:-1], axis=-1)
@@ -249,6 +249,25 @@ def yule_walker(x: Array, order: int, lag: int = 1) -> tuple[Array, Array]:
     U = hermitian_part(frame, gammas[0] - adjoint(frame, half) @ half)
     blocks = [solution[..., k * d : (k + 1) * d] for k in reversed(range(order))]
     return frame.cast(xp.stack(blocks, axis=-3)), frame.cast(U)
+
+
+def check_embedding(
+    x: Array, order: int, lag: int, trim: str, *, after: int = 0
+) -> tuple[int, int]:
+    """Order and lag as integers, for signals that are long enough for them."""
+    order = as_integer("order", order, minimum=1)
+    lag = as_integer("lag", lag, minimum=1)
+    check_choice("trim", trim, TRIMS)
+    check_shape("x", x, "d", "T")
+    if x.shape[-2] == 0:
+        raise ValueError(f"x must have at least one channel, got shape {tuple(x.shape)}")
+    shortest = x.shape[-1] - _embedded_length(x.shape[-1], order + after, lag, trim) + _SHORTEST
+    if x.shape[-1] < shortest:
+        raise ValueError(
+            f"x must have at least {shortest} samples for order {order} and lag {lag}, "
+            f"got {x.shape[-1]}"
+        )
+    return order, lag
 
 
 def autocovariances(frame: Frame, x: Array, order: int, lag: int) -> list[Array]:
@@ -299,21 +318,3 @@ def _correlation(frame: Frame, R: Array) -> tuple[Array, Array]:
         if not bool(frame.xp.all(frame.xp.linalg.eigvalsh(correlation)[..., 0] > rounding)):
             raise ValueError("x must have no channel that follows from the others, got one")
     return correlation, scale
-
-
-def _check_embedding(
-    x: Array, order: int, lag: int, trim: str, *, after: int = 0
-) -> tuple[int, int]:
-    order = as_integer("order", order, minimum=1)
-    lag = as_integer("lag", lag, minimum=1)
-    check_choice("trim", trim, TRIMS)
-    check_shape("x", x, "d", "T")
-    if x.shape[-2] == 0:
-        raise ValueError(f"x must have at least one channel, got shape {tuple(x.shape)}")
-    shortest = x.shape[-1] - _embedded_length(x.shape[-1], order + after, lag, trim) + _SHORTEST
-    if x.shape[-1] < shortest:
-        raise ValueError(
-            f"x must have at least {shortest} samples for order {order} and lag {lag}, "
-            f"got {x.shape[-1]}"
-        )
-    return order, lag
