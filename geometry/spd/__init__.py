@@ -1,6 +1,7 @@
 """Positive definite matrices: their functions, metrics, distances, geodesics and transports."""
 
 from geometry.spd.augmented import augmented_covariance, delay_embedding, yule_walker
+from geometry.spd.bures_wasserstein import optimal_transport_map
 from geometry.spd.embedding_selection import (
     average_mutual_information,
     cao_e1,
@@ -36,6 +37,7 @@ __all__ = [
     "lyapunov",
     "mdop_embedding",
     "norm",
+    "optimal_transport_map",
     "parallel_transport",
     "powm",
     "select_embedding",
