@@ -18,6 +18,7 @@ from geometry.spd.manifold import (
     parallel_transport,
 )
 from geometry.spd.mdop import MdopEmbedding, mdop_embedding
+from geometry.spd.pairwise import pairwise_distance
 from geometry.spd.spectral import expm, invsqrtm, logm, powm, sqrtm
 
 __all__ = [
@@ -38,6 +39,7 @@ __all__ = [
     "mdop_embedding",
     "norm",
     "optimal_transport_map",
+    "pairwise_distance",
     "parallel_transport",
     "powm",
     "select_embedding",
