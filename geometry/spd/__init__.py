@@ -7,6 +7,7 @@ from geometry.spd.embedding_selection import (
     cao_e1,
     select_embedding,
 )
+from geometry.spd.frechet import FrechetMean, frechet_mean, frechet_variance
 from geometry.spd.lyapunov_equation import lyapunov
 from geometry.spd.manifold import (
     distance,
@@ -22,6 +23,7 @@ from geometry.spd.pairwise import pairwise_distance
 from geometry.spd.spectral import expm, invsqrtm, logm, powm, sqrtm
 
 __all__ = [
+    "FrechetMean",
     "MdopEmbedding",
     "augmented_covariance",
     "average_mutual_information",
@@ -30,6 +32,8 @@ __all__ = [
     "distance",
     "exp",
     "expm",
+    "frechet_mean",
+    "frechet_variance",
     "geodesic",
     "inner",
     "invsqrtm",
