@@ -96,6 +96,15 @@ class Frame:
             for array in arrays
         )
 
+    def has_values(self, array: Array) -> bool:
+        """Whether there are values to look at: there are none inside a torch transform."""
+        if not self.is_torch:
+            return True
+        torch = sys.modules["torch"]
+        return not (
+            torch.compiler.is_compiling() or torch._C._functorch.is_functorch_wrapped_tensor(array)
+        )
+
     def runs_on_host(self, *arrays: Array) -> bool:
         """Whether compiled host code may take ``arrays``: NumPy, or CPU tensors without gradient.
 
@@ -105,7 +114,7 @@ class Frame:
             return True
         if not self.is_torch or self.device.type != "cpu":
             return False
-        return not any(array.requires_grad or _is_traced(self, array) for array in arrays)
+        return all(self.has_values(array) and not array.requires_grad for array in arrays)
 
     def to_host(self, *arrays: Array) -> tuple[Frame, tuple[np.ndarray, ...]]:
         """View arrays for which :meth:`runs_on_host` holds as NumPy, with the frame they are in."""
@@ -183,7 +192,7 @@ def frame_like(like: Array | None) -> Frame:
 
 def check_finite(name: str, array: Array, frame: Frame) -> None:
     """Refuse NaN and infinity. Inside a torch transform there are no values to look at."""
-    if not _is_traced(frame, array) and not bool(frame.xp.all(frame.xp.isfinite(array))):
+    if frame.has_values(array) and not bool(frame.xp.all(frame.xp.isfinite(array))):
         raise ValueError(f"{name} must be finite, got NaN or infinity")
 
 
@@ -196,7 +205,7 @@ def check_real(name: str, array: Array, frame: Frame) -> None:
 def check_positive(name: str, array: Array, frame: Frame) -> None:
     """Refuse complex, zero and negative values."""
     check_real(name, array, frame)
-    if not _is_traced(frame, array) and not bool(frame.xp.all(array > 0)):
+    if frame.has_values(array) and not bool(frame.xp.all(array > 0)):
         raise ValueError(f"{name} must be positive, got {_preview(array)}")
 
 
@@ -287,15 +296,6 @@ def as_generator(rng: Any) -> np.random.Generator:
     except (TypeError, ValueError) as error:
         message = f"rng must be a Generator, an integer seed or None, got {rng!r}"
         raise type(error)(message) from None
-
-
-def _is_traced(frame: Frame, array: Array) -> bool:
-    if not frame.is_torch:
-        return False
-    torch = sys.modules["torch"]
-    return bool(
-        torch.compiler.is_compiling() or torch._C._functorch.is_functorch_wrapped_tensor(array)
-    )
 
 
 def _is_scalar(value: Any) -> bool:

@@ -18,7 +18,6 @@ from geometry.spd._linear_algebra import adjoint, hermitian_part
 from numerics.arrays import (
     Array,
     Frame,
-    _is_traced,
     as_arrays,
     broadcast_batch,
     check_real,
@@ -84,7 +83,7 @@ def as_spd(
         if name in general:
             result[name] = matrix
             continue
-        look = check and has_values(frame, matrix)
+        look = check and frame.has_values(matrix)
         exact = look and bool(frame.xp.all(matrix == adjoint(frame, matrix)))
         if look and not exact:
             check_hermitian(name, matrix, frame)
@@ -136,17 +135,12 @@ def check_positive_definite(name: str, A: Array, frame: Frame) -> None:
 
 def check_positive_eigenvalues(name: str, w: Array, frame: Frame) -> None:
     """Refuse matrices whose eigenvalues ``w`` (..., n), ascending, are not all positive."""
-    if math.prod(w.shape) == 0 or not has_values(frame, w):
+    if math.prod(w.shape) == 0 or not frame.has_values(w):
         return
     bad = ~(w[..., 0] > 0)
     if bool(frame.xp.any(bad)):
         index = _first(bad)
         raise _not_positive_definite(name, index, w[..., 0][index])
-
-
-def has_values(frame: Frame, array: Array) -> bool:
-    """Whether there are values to look at: there are none inside a torch transform."""
-    return not _is_traced(frame, array)
 
 
 def _not_positive_definite(name: str, index: tuple[int, ...], smallest: Array) -> ValueError:

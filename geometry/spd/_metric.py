@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from geometry.spd._arguments import has_values
 from geometry.spd.affine_invariant import AffineInvariant
 from geometry.spd.log_cholesky import LogCholesky
 from geometry.spd.log_euclidean import LogEuclidean
@@ -29,7 +28,7 @@ def resolve_metric(
         base = BuresWasserstein(frame, M)
         if theta is None:
             return base
-        if has_values(frame, theta) and bool(frame.xp.any(theta == 0)):
+        if frame.has_values(theta) and bool(frame.xp.any(theta == 0)):
             raise ValueError("theta must not be zero")
         from geometry.spd.power_deformed import PowerDeformed
 

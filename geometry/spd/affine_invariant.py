@@ -22,7 +22,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from geometry.spd._arguments import has_values
 from geometry.spd._linear_algebra import (
     cholesky,
     congruence,
@@ -53,7 +52,7 @@ class AffineInvariant:
         """Sum of the squared logarithms of the eigenvalues of A^-1 B, shape (...)."""
         frame, xp = self.frame, self.frame.xp
         L, C = self._relative(A, B)
-        if frame.is_torch and (C.requires_grad or not has_values(frame, C)):
+        if frame.is_torch and (C.requires_grad or not frame.has_values(C)):
             log = self._relative_log(L, C, A, B)
             return real_inner(frame, log, log)
         near = self._are_near(C)
@@ -93,7 +92,7 @@ class AffineInvariant:
     def _relative_log(self, L: Array, C: Array, A: Array, B: Array) -> Array:
         """Logarithm of C C^H = L^-1 B L^-H, accurate in itself where B is near A."""
         frame, xp = self.frame, self.frame.xp
-        near, look = self._are_near(C)[..., None, None], has_values(frame, C)
+        near, look = self._are_near(C)[..., None, None], frame.has_values(C)
         far = gram_function(frame, C, "log")
         if look and not bool(xp.any(near)):
             return far

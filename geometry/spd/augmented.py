@@ -22,7 +22,6 @@ import warnings
 import numpy as np
 from scipy.linalg import LinAlgWarning
 
-from geometry.spd._arguments import has_values
 from geometry.spd._linear_algebra import (
     adjoint,
     cholesky,
@@ -308,7 +307,7 @@ def _centred(frame: Frame, x: Array) -> Array:
 def _correlation(frame: Frame, R: Array) -> tuple[Array, Array]:
     """Matrix with a diagonal of ones and the square roots of the diagonal; refused if singular."""
     variance = diagonal(frame, R)
-    look = has_values(frame, R)
+    look = frame.has_values(R)
     if look and not bool(frame.xp.all(variance > 0)):
         raise ValueError("x must vary in every channel, got a constant one")
     scale = frame.xp.sqrt(variance)

@@ -31,7 +31,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from geometry.spd._arguments import as_spd, has_values
+from geometry.spd._arguments import as_spd
 from geometry.spd._linear_algebra import (
     adjoint,
     broadcast_together,
@@ -124,7 +124,7 @@ class BuresWasserstein:
         constant = BuresWasserstein(frame, None if M is None else M.detach())
         difference = constant.difference(A.detach(), B.detach())
         gradients = (None, None, None)
-        if not has_values(frame, A) or any(array.requires_grad for array in given):
+        if not frame.has_values(A) or any(array.requires_grad for array in given):
             gradients = difference.gradients()
         return SquaredDistance.apply(A, B, M, difference.squared_distance(), *gradients)
 
@@ -191,7 +191,7 @@ class BuresWasserstein:
 
     def _is_constant(self, A: Array) -> bool:
         """Whether A has values and no gradient is wanted, which leads away from commuting pairs."""
-        return self.frame.is_numpy or (has_values(self.frame, A) and not A.requires_grad)
+        return self.frame.is_numpy or (self.frame.has_values(A) and not A.requires_grad)
 
     def _reach(self, X: Array, domain: str) -> Array:
         """Part of the way along a geodesic that stays in the manifold, 1 where all of it does."""
@@ -199,7 +199,7 @@ class BuresWasserstein:
         constant = X.detach() if frame.is_torch else X
         if domain == "raise":
             smallest = xp.linalg.eigvalsh(constant)[..., 0]
-            if has_values(frame, X) and bool(xp.any(smallest <= -1)):
+            if frame.has_values(X) and bool(xp.any(smallest <= -1)):
                 raise ValueError(_outside(frame, smallest))
             return xp.ones_like(smallest)
         u = xp.linalg.eigh(constant)[1][..., :, :1]
@@ -237,7 +237,7 @@ class AlignedDifference:
         H = whitened_factor(frame, self.C, self.D)
         squared = real_inner(frame, H, H)
         root = whitened_factor(frame, self.C, self.L)
-        if has_values(frame, H):
+        if frame.has_values(H):
             # The smallest eigenvalue is below their mean, so this holds wherever any are near.
             mean = real_inner(frame, root, root) / H.shape[-1]
             if not bool(xp.any(squared < mean)):
@@ -266,7 +266,7 @@ class AlignedDifference:
             frame, adjoint(frame, solve_lower_adjoint(frame, L, adjoint(frame, half)))
         )
         squared, root = real_inner(frame, H, H), whitened_factor(frame, self.C, L)
-        if has_values(frame, H):
+        if frame.has_values(H):
             mean = real_inner(frame, root, root) / H.shape[-1]
             if not bool(xp.any(squared < mean)):
                 return far
