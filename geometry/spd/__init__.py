@@ -1,6 +1,7 @@
 """Positive definite matrices: their functions, metrics, distances, geodesics and transports."""
 
 from geometry.spd.augmented import augmented_covariance, delay_embedding, yule_walker
+from geometry.spd.batch_normalization import NormalizedBatch, batch_normalize
 from geometry.spd.bures_wasserstein import optimal_transport_map
 from geometry.spd.embedding_selection import (
     average_mutual_information,
@@ -25,8 +26,10 @@ from geometry.spd.spectral import expm, invsqrtm, logm, powm, sqrtm
 __all__ = [
     "FrechetMean",
     "MdopEmbedding",
+    "NormalizedBatch",
     "augmented_covariance",
     "average_mutual_information",
+    "batch_normalize",
     "cao_e1",
     "delay_embedding",
     "distance",
