@@ -143,8 +143,8 @@ def _accuracy(context: Context, metric: str) -> tuple[Table, Errors]:
             (f"1e{digits}", _words(apart), *largest.values())
             for (digits, apart), largest in errors.items()
         ],
-        note=f"Against {DIGITS} digits for the same double-precision matrices. B is unrelated to A, "
-        "or A plus the congruence by its root of a symmetric matrix of that Frobenius norm.",
+        note=f"Against {DIGITS} digits for the same double-precision matrices. B is unrelated, or "
+        "A plus the congruence by its root of a symmetric matrix of that Frobenius norm.",
     )
     return table, errors
 
