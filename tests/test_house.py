@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-PACKAGES = ("numerics", "ssm", "geometry", "solvers")
+PACKAGES = ("numerics", "ssm", "geometry", "geometry.spd", "solvers")
 HEAVY = ("gpytorch", "matplotlib", "numba", "pandas", "pyriemann", "sklearn", "sympy", "torch")
 
 

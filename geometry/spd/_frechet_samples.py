@@ -25,7 +25,7 @@ from geometry.spd._linear_algebra import (
     solve_lower,
     whiten,
 )
-from geometry.spd.manifold import resolve_metric
+from geometry.spd._metric import resolve_metric
 from geometry.spd.spectral import eigen, gram_function, spectral_functions
 from numerics.arrays import (
     Array,

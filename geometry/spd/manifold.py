@@ -22,9 +22,7 @@ from typing import Any
 
 from geometry.spd._arguments import as_spd
 from geometry.spd._linear_algebra import square_root
-from geometry.spd._metric import DOMAINS
-from geometry.spd._metric import METRICS as METRICS
-from geometry.spd._metric import resolve_metric as resolve_metric
+from geometry.spd._metric import DOMAINS, resolve_metric
 from numerics.arrays import Array, check_choice
 
 
