@@ -379,6 +379,12 @@ def parallel_transport(
     ValueError
         As for :func:`inner`.
 
+    Warns
+    -----
+    ConvergenceWarning
+        If rounding keeps the Bures-Wasserstein transport from ``rtol``, as it does where matrices
+        are very ill-conditioned.
+
     Examples
     --------
     Transport is an isometry, and takes a geodesic's first velocity to its last.
