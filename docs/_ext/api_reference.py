@@ -1,7 +1,8 @@
 """Write the API reference from what the packages declare public.
 
-A package's page lists the names of its ``__all__``, grouped by the module that defines them, in the
-order of the modules' names, and then what the modules that are imported by name define
+A package's page lists the names of its ``__all__`` and of those of the packages inside that have
+one, where they are not there already (``geometry.spd``), grouped by the module that defines them,
+in the order of the modules' names, and then what the modules that are imported by name hold
 (``ssm.estimators``). A new public name therefore appears here by itself.
 """
 
@@ -33,7 +34,17 @@ def _imported_by_name(package: ModuleType) -> list[ModuleType]:
     ]
 
 
+def _rooms(package: ModuleType) -> list[ModuleType]:
+    """The package, and the packages inside that say what is public in them."""
+    inside = pkgutil.walk_packages(package.__path__, f"{package.__name__}.")
+    modules = [importlib.import_module(info.name) for info in inside if info.ispkg]
+    return [package, *(module for module in modules if getattr(module, "__all__", None))]
+
+
 def _defined(module: ModuleType) -> list[str]:
+    """What it lists as public, or else what it defines without an underscore."""
+    if hasattr(module, "__all__"):
+        return sorted(module.__all__)
     return sorted(
         name
         for name, obj in vars(module).items()
@@ -54,16 +65,17 @@ def _section(title: str, line: str, scope: str, names: list[str]) -> str:
 def package_page(name: str) -> str:
     """Return the reStructuredText of one package's page."""
     package = importlib.import_module(name)
-    exported = list(package.__all__)
-    by_module: dict[str, list[str]] = {}
-    for public in sorted(exported):
-        home = getattr(getattr(package, public), "__module__", name)
-        by_module.setdefault(home, []).append(public)
-    sections = []
-    for home in sorted(by_module):
-        module = importlib.import_module(home)
-        title = home.removeprefix(f"{name}.").replace("_", " ")
-        sections.append(_section(title, _first_line(module), name, by_module[home]))
+    sections, listed = [], set()
+    for room in _rooms(package):
+        by_module: dict[str, list[str]] = {}
+        for public in sorted(set(room.__all__) - listed):
+            home = getattr(getattr(room, public), "__module__", room.__name__)
+            by_module.setdefault(home, []).append(public)
+        listed |= set(room.__all__)
+        for home in sorted(by_module):
+            module = importlib.import_module(home)
+            title = home.removeprefix(f"{name}.").replace("_", " ")
+            sections.append(_section(title, _first_line(module), room.__name__, by_module[home]))
     for module in _imported_by_name(package):
         own = _defined(module)
         how = f"Import it by name: ``from {module.__name__} import {own[0]}``."
