@@ -25,6 +25,11 @@ _PACKAGES = (
     "differint",
     "differintP",
     "mpmath",
+    "pyriemann",
+    "spd-learn",
+    "geoopt",
+    "POT",
+    "aeon",
 )
 
 
