@@ -30,15 +30,17 @@ from geometry.spd._linear_algebra import (
     gram,
     real_inner,
     solve_lower,
+    solve_lower_adjoint,
 )
 from geometry.spd._transport_to_identity import (
+    is_resolved,
     moved_logarithm,
     right_vectors,
     root_basis,
     singular_values,
+    times_each,
     transport_to_identity,
 )
-from geometry.spd.polar import polar_factor
 from geometry.spd.spectral import eigen, gram_function
 from numerics.arrays import Array, Frame
 
@@ -72,13 +74,19 @@ class BuresWassersteinNormalizer:
     def mean(self, K: Array, steps: int) -> Array:
         """Root of the mean along the first axis, by fixed-point steps from the arithmetic mean."""
         frame, xp = self.frame, self.frame.xp
-        R = cholesky(frame, xp.mean(gram(frame, K), axis=0))
-        for _ in range(steps):
+        R = cholesky(frame, xp.mean(K @ adjoint(frame, K), axis=0))
+        for step in range(steps):
+            if step:
+                R = cholesky(frame, R @ adjoint(frame, R))
             W = adjoint(frame, K) @ R
             s, right = right_vectors(frame, W)
-            # The polar factors W (W^H W)^(-1/2).
-            aligned = K @ (W @ (adjoint(frame, right) @ (right / s[..., :, None])))
-            R = xp.mean(aligned, axis=0)
+            if is_resolved(frame, s * s):
+                H = xp.mean(adjoint(frame, right) @ (s[..., :, None] * right), axis=0)
+                R = solve_lower_adjoint(frame, R, H)
+            else:
+                # Without the inverse: the polar factors are W (W^H W)^(-1/2).
+                Q = W @ (adjoint(frame, right) @ (right / s[..., :, None]))
+                R = xp.mean(K @ Q, axis=0)
         return R
 
     def constant(self, R: Array) -> Array:
@@ -90,8 +98,10 @@ class BuresWassersteinNormalizer:
         return solve_lower(self.frame, self.C, self.C.detach() @ R)
 
     def between(self, R: Array, K: Array, t: Array) -> Array:
-        """Root of the point of the geodesic at t."""
-        aligned = K @ polar_factor(self.frame, adjoint(self.frame, K) @ R)
+        """Root of the point of the geodesic at t, a constant."""
+        frame = self.frame
+        left, _, right = frame.xp.linalg.svd(adjoint(frame, K) @ R)
+        aligned = K @ (left @ right)
         return (1 - t) * R + t * aligned
 
     def centered(self, K: Array, mean: Array) -> tuple[Any, Array]:
@@ -114,7 +124,7 @@ class BuresWassersteinNormalizer:
         X, also = kept_within(frame, X, domain)
         U, colored = basis[0], self.C
         left, base = (U, bias) if colored is None else (colored @ U, colored @ bias)
-        moved = base + left @ (X @ (adjoint(frame, U) @ bias))
+        moved = base + times_each(frame, left, X @ (adjoint(frame, U) @ bias))
         return self._undeformed_point(moved), beyond | also
 
     def _undeformed_point(self, H: Array) -> Array:
@@ -134,7 +144,7 @@ class BuresWassersteinNormalizer:
 
 
 def _power_root(frame: Frame, A: Array, theta: Array, w: Array, U: Array) -> Array:
-    if frame.is_torch:
+    if _wants_gradient(frame, A, theta):
         from geometry.spd._torch_batch_normalization import PowerRoot
 
         A, U, w, theta = broadcast_together(frame, (A, U), (w,), (theta,))
@@ -143,11 +153,20 @@ def _power_root(frame: Frame, A: Array, theta: Array, w: Array, U: Array) -> Arr
 
 
 def _gram(frame: Frame, K: Array) -> Array:
-    if not frame.is_torch:
+    if not _wants_gradient(frame, K):
         return gram(frame, K)
     from geometry.spd._torch_batch_normalization import Gram
 
     return Gram.apply(K)
+
+
+def _wants_gradient(frame: Frame, *arrays: Array) -> bool:
+    """Whether a torch function must be recorded: to apply one costs more than a small product."""
+    if not frame.is_torch:
+        return False
+    from geometry.spd._torch_batch_normalization import is_recorded
+
+    return is_recorded(frame, arrays)
 
 
 def _doublings(frame: Frame, theta: Array) -> int | None:

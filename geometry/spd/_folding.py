@@ -28,8 +28,7 @@ def scaled_at_identity(frame: Frame, V: Array, c: Array, domain: str) -> tuple[A
     Returns the vectors and which of them, shape (...), left it.
     """
     xp = frame.xp
-    reach = xp.where(c > 1, c, xp.ones_like(c))[..., None, None]
-    beyond = leaves(frame, reach * V / 2, domain)
+    beyond = leaves(frame, (xp.clip(c, min=1) / 2)[..., None, None] * V, domain)
     scaled = c[..., None, None] * V
     if not frame.has_values(V):
         return xp.where(beyond[..., None, None], _beyond(frame, V, c, domain), scaled), beyond
@@ -62,9 +61,10 @@ def leaves(frame: Frame, X: Array, domain: str) -> Array:
     """Which of I + X, shape (...), are not positive definite, to the margin of "clip"."""
     xp = frame.xp
     room = 1 - _MARGIN if domain == "clip" else 1.0
+    X = X.detach() if frame.is_torch else X
     shifted = X + room * xp.eye(X.shape[-1], dtype=X.dtype, device=frame.device)
     if frame.is_torch:
-        return xp.linalg.cholesky_ex(shifted.detach()).info != 0
+        return xp.linalg.cholesky_ex(shifted).info != 0
     try:
         np.linalg.cholesky(shifted)
         return np.zeros(X.shape[:-2], bool)
@@ -104,8 +104,8 @@ def _beyond(frame: Frame, V: Array, c: Array, domain: str) -> Array:
 
             return Folding.apply(V, c, v, U)
         return compose(frame, U, folded_values(frame, v, c)[0])
-    reach = frame.xp.where(c > 1, c, frame.xp.ones_like(c))
-    return (c * _shortening(frame, reach[..., None, None] * V / 2))[..., None, None] * V
+    reach = frame.xp.clip(c, min=1) / 2
+    return (c * _shortening(frame, reach[..., None, None] * V))[..., None, None] * V
 
 
 def _shortening(frame: Frame, X: Array) -> Array:

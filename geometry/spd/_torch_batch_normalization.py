@@ -27,6 +27,7 @@ from geometry.spd._divided_differences import divided_differences
 from geometry.spd._folding import folded_differences, folded_values
 from geometry.spd._linear_algebra import adjoint, hermitian_part, real_inner
 from geometry.spd._torch import _frame
+from geometry.spd._transport_to_identity import times_each
 from geometry.spd.spectral import compose, rotated
 from numerics.arrays import Array, Frame
 
@@ -82,7 +83,7 @@ class MovedLogarithm(torch.autograd.Function):
         weights = sums.sqrt() / (b[..., :, None] * b[..., None, :])
         V = weights * (right.mH @ (s[..., :, None] * right))
         V.diagonal(dim1=-2, dim2=-1).sub_(2 * b)
-        return hermitian_part(_frame(U), V)
+        return V
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Array) -> None:
@@ -96,15 +97,15 @@ class MovedLogarithm(torch.autograd.Function):
     def backward(ctx: Any, *grads: Array) -> tuple[Any, ...]:
         """A Lyapunov equation a matrix, in the basis of its singular vectors."""
         R, U, b, left, s, right, V = ctx.saved_tensors
-        frame = _frame(U)
-        G = hermitian_part(frame, grads[0])
+        frame, G = _frame(U), grads[0]
         roots = (2 * (b[..., :, None] ** 2 + b[..., None, :] ** 2)).sqrt()
         weighted = G * roots / (b[..., :, None] * b[..., None, :])
         N = right @ weighted @ right.mH / (s[..., :, None] + s[..., None, :])
         grad_K = grad_R = None
         if ctx.needs_input_grad[0]:
             inner = (right.mH @ N) @ left
-            grad_K = _summed_to((2 * U * b[..., None, :]) @ inner, ctx.batches[0])
+            grad_K = times_each(frame, 2 * U * b[..., None, :], inner)
+            grad_K = _summed_to(grad_K, ctx.batches[0])
         if ctx.needs_input_grad[1]:
             inner = right.mH @ (s[..., :, None] * N * s[..., None, :])
             inner = _sum_of_products(inner, right, U.ndim)
@@ -117,7 +118,7 @@ class MovedLogarithm(torch.autograd.Function):
 
 
 class TransportToIdentity(torch.autograd.Function):
-    """Hermitian V (..., n, n) from P = U diag(p) U^H to I, in the basis U.
+    """Hermitian V (..., n, n) from P = K K^H = U diag(p) U^H to I, in the basis U.
 
     V is given in another basis, in which the columns of ``basis`` are those of U.
     """
@@ -125,35 +126,37 @@ class TransportToIdentity(torch.autograd.Function):
     generate_vmap_rule = True
 
     @staticmethod
-    def forward(P: Array, V: Array, p: Array, U: Array, basis: Array) -> Array:
+    def forward(K: Array, V: Array, p: Array, U: Array, basis: Array) -> Array:
         """Scale in the eigenbasis."""
         frame = _frame(U)
         roots = ((p[..., :, None] + p[..., None, :]) / 2).sqrt()
-        return hermitian_part(frame, adjoint(frame, basis) @ (V @ basis)) / roots
+        X = times_each(frame, adjoint(frame, basis), V @ basis)
+        return hermitian_part(frame, X) / roots
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Array) -> None:
         """Keep the decomposition and the result."""
-        P, V, p, U, basis = inputs
-        ctx.save_for_backward(p, U, basis, output)
-        ctx.batches = P.shape[:-2], V.shape[:-2]
+        K, V, p, U, basis = inputs
+        ctx.save_for_backward(K, p, U, basis, output)
+        ctx.batches = K.shape[:-2], V.shape[:-2]
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *grads: Array) -> tuple[Any, ...]:
-        """Scale the gradient for V; sum over all vectors for P."""
-        p, U, basis, X = ctx.saved_tensors
+        """Scale the gradient for V; sum over all vectors for K."""
+        K, p, U, basis, X = ctx.saved_tensors
         frame = _frame(U)
         G = hermitian_part(frame, grads[0])
         roots = ((p[..., :, None] + p[..., None, :]) / 2).sqrt()
-        grad_P = grad_V = None
+        grad_K = grad_V = None
         if ctx.needs_input_grad[1]:
-            grad_V = _summed_to(basis @ (G / roots @ basis.mH), ctx.batches[1])
+            grad_V = times_each(frame, basis, G / roots @ basis.mH)
+            grad_V = _summed_to(grad_V, ctx.batches[1])
         if ctx.needs_input_grad[0]:
             x, y = roots[..., :, :, None], roots.mT[..., None, :, :]
             inner = _operator_gradient(-1 / (2 * x * y * (x + y)), G, X * roots, U.ndim)
-            grad_P = _summed_to(hermitian_part(frame, U @ inner @ U.mH), ctx.batches[0])
-        return grad_P, grad_V, None, None, None
+            grad_K = _summed_to(2 * (U @ inner @ U.mH) @ K, ctx.batches[0])
+        return grad_K, grad_V, None, None, None
 
 
 class Gram(torch.autograd.Function):
@@ -208,6 +211,13 @@ class Folding(torch.autograd.Function):
             rates = folded_values(frame, v, c)[2]
             grad_c = real_inner(frame, G, compose(frame, U, rates))
         return grad_V, grad_c, None, None
+
+
+def is_recorded(frame: Frame, arrays: tuple[Array, ...]) -> bool:
+    """Whether some gradient or a transform of functions asks for a function's record."""
+    if not all(frame.has_values(array) for array in arrays):
+        return True
+    return torch.is_grad_enabled() and any(array.requires_grad for array in arrays)
 
 
 def _power_differences(frame: Frame, w: Array, theta: Array) -> Array:

@@ -21,7 +21,6 @@ from geometry.spd._linear_algebra import (
     broadcast_together,
     diagonal,
     diagonal_matrix,
-    gram,
     hermitian_part,
 )
 from numerics.arrays import Array, Frame
@@ -35,6 +34,13 @@ def root_basis(frame: Frame, root: Array) -> tuple[Array, Array]:
     return U, b
 
 
+def times_each(frame: Frame, A: Array, X: Array) -> Array:
+    """A X for each matrix X of a stack: one product with all of them where A is a single matrix."""
+    if A.ndim > 2:
+        return A @ X
+    return adjoint(frame, adjoint(frame, X) @ adjoint(frame, A))
+
+
 def right_vectors(frame: Frame, W: Array) -> tuple[Array, Array]:
     r"""Singular values s (..., n) of W and its right vectors, in rows: W^H W = right^H s^2 right.
 
@@ -44,23 +50,29 @@ def right_vectors(frame: Frame, W: Array) -> tuple[Array, Array]:
     """
     xp = frame.xp
     if frame.has_values(W) and 0 not in W.shape:
-        S = gram(frame, adjoint(frame, W))
+        S = adjoint(frame, W) @ W  # decomposed by its lower triangle
         d = diagonal(frame, S)
         # Eigenvalues spread at least as far as the diagonal.
-        if bool(xp.all(xp.min(d, axis=-1) > _RESOLVED * xp.max(d, axis=-1))):
+        if is_resolved(frame, d):
             w, Z = xp.linalg.eigh(S)
-            if bool(xp.all(w[..., 0] > _RESOLVED * w[..., -1])):
+            if is_resolved(frame, w):
                 return xp.sqrt(w), adjoint(frame, Z)
     _, s, right = xp.linalg.svd(W)
     return s, right
+
+
+def is_resolved(frame: Frame, w: Array) -> bool:
+    """Whether an eigenvalue solver has the digits of eigenvalues w, for what is built from them."""
+    xp = frame.xp
+    return bool(xp.all(xp.min(w, axis=-1) > _RESOLVED * xp.max(w, axis=-1)))
 
 
 def singular_values(frame: Frame, W: Array) -> Array:
     """Singular values (..., n), to the accuracy of :func:`right_vectors`."""
     xp = frame.xp
     if frame.has_values(W) and 0 not in W.shape:
-        w = xp.linalg.eigvalsh(gram(frame, W))
-        if bool(xp.all(w[..., 0] > _RESOLVED * w[..., -1])):
+        w = xp.linalg.eigvalsh(W @ adjoint(frame, W))
+        if is_resolved(frame, w):
             return xp.sqrt(w)
     return xp.linalg.svdvals(W)
 
@@ -96,12 +108,11 @@ def transport_to_identity(
     U, b = basis
     change = adjoint(frame, given) @ U
     if frame.is_torch:
-        from geometry.spd._torch_batch_normalization import Gram, TransportToIdentity
+        from geometry.spd._torch_batch_normalization import TransportToIdentity
 
-        P, p = Gram.apply(root), b * b
-        if not _serves(P, V):
-            P, V, U, change, p = broadcast_together(frame, (P, V, U, change), (p,))
-        return TransportToIdentity.apply(P, V, p, U, change)
+        if not _serves(root, V):
+            root, V, U, change, b = broadcast_together(frame, (root, V, U, change), (b,))
+        return TransportToIdentity.apply(root, V, b * b, U, change)
     p = b * b
     roots = frame.xp.sqrt((p[..., :, None] + p[..., None, :]) / 2)
     return hermitian_part(frame, adjoint(frame, change) @ (V @ change)) / roots
