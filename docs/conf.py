@@ -46,6 +46,9 @@ numpydoc_validation_exclude = {
     # Results: their fields are documented as attributes, and nobody constructs them.
     r"\.\w+(Solution|Solution2D|Eigenvalues)$",
     r"\.(Guarantee|OrthogonalOperator|Sketch)$",
+    r"\.(FrechetMean|MdopEmbedding|NormalizedBatch)$",
+    # What torch calls: the shapes are in the class's docstring.
+    r"\.nn\.\w+\.(extra_repr|forward|right_inverse)$",
 }
 
 # Gallery

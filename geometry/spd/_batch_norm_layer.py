@@ -201,6 +201,22 @@ class SPDBatchNorm(nn.Module):
         and a fixed exponent. Gradients are exact here, those of the release are not where theta is
         not 1. Running means are kept on the manifold, not in the coordinates of a matrix M that
         changes.
+
+        Parameters
+        ----------
+        n : int
+            Order of the matrices.
+        theta : float
+            Exponent.
+        channels : int
+            As for the layer.
+        dtype : torch.dtype, optional
+            Of parameters and statistics.
+
+        Returns
+        -------
+        SPDBatchNorm
+            The layer.
         """
         return cls(n, theta=theta, channels=channels, variance_about="identity", dtype=dtype)
 

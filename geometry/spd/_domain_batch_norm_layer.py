@@ -73,7 +73,15 @@ class DomainSPDBatchNorm(SPDBatchNorm):
 
     @torch.no_grad()
     def fit_domain(self, X: Array, domain: int) -> None:
-        """Set the running statistics of a domain to the converged mean and variance of X."""
+        """Set the running statistics of a domain to the converged mean and variance of X.
+
+        Parameters
+        ----------
+        X : Tensor, shape (batch, n, n) or (batch, channels, n, n)
+            Positive definite.
+        domain : int
+            Which domain.
+        """
         if as_integer("domain", domain, minimum=0) >= self.domains:
             raise ValueError(f"domain must be below {self.domains}, got {domain}")
         batch = self._prepared(X)

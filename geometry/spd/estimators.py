@@ -143,8 +143,8 @@ class AugmentedCovariances(TransformerMixin, BaseEstimator):
 
         Returns
         -------
-        ndarray, shape (n_signals, order_ * n_channels, order_ * n_channels)
-            In the precision of ``X``.
+        ndarray, shape (n_signals, p n_channels, p n_channels)
+            With the order p of ``order_``, in the precision of ``X``.
         """
         check_is_fitted(self)
         X = validated(self, X, "(n_signals, n_channels, n_times)", reset=False)
