@@ -20,7 +20,9 @@ from ssm.convolution import delayed_form, ssm_conv, ssm_recurrent
 from ssm.diagonal import s4d_init, stable_real_part, unconstrained_real_part
 from ssm.discretization import discretize, foh_gain, phi1
 from ssm.exponential_smoothing import holt_to_ssm, holt_winters_to_ssm, ses_to_ssm
+from ssm.groups import group_representation
 from ssm.hippo import hippo_low_rank, hippo_matrices
+from ssm.householder import householder_product, min_reflections, reflections
 from ssm.kernels import dense_kernel, dss_kernel, vandermonde_kernel, vandermonde_matvec
 from ssm.online_legs import legs_project_online
 from ssm.projection import hippo_project
@@ -43,6 +45,7 @@ __all__ = [
     "discretize",
     "dss_kernel",
     "foh_gain",
+    "group_representation",
     "hippo_basis",
     "hippo_low_rank",
     "hippo_matrices",
@@ -52,12 +55,15 @@ __all__ = [
     "hippo_transfer",
     "holt_to_ssm",
     "holt_winters_to_ssm",
+    "householder_product",
     "legs_project_online",
     "legs_spectrum",
+    "min_reflections",
     "moving_average_residual_kernel",
     "normalize_companion",
     "nplr",
     "phi1",
+    "reflections",
     "s4d_init",
     "ses_to_ssm",
     "ssm_conv",
