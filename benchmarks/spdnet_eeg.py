@@ -120,7 +120,7 @@ def _train(context: Context, eeg: Sequence[Any], vowels: Any) -> list[Any]:
     if vowels is not None:
         rates = _RATES[-1:] if quick else _RATES
         recipes += [
-            (vowels, Recipe(False, 12, 10, 10 if quick else 60, rate, 5e-2)) for rate in rates
+            (vowels, Recipe(False, 12, 10, 10 if quick else 40, rate, 5e-2)) for rate in rates
         ]
     seeds = range(1 if quick else 3)
     jobs = [
