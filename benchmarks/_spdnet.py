@@ -12,6 +12,7 @@ it computes, and its gradients, are those of the two.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -69,7 +70,8 @@ class Job:
 class Trained:
     """Accuracies after the last epoch by part, the training loss by epoch, seconds an epoch.
 
-    NaN where training came to gradients that are not finite.
+    NaN where training came to gradients that are not finite, or to matrices that are not positive
+    definite.
     """
 
     data: str
@@ -206,25 +208,26 @@ def train(job: Job) -> Trained:
     indices = torch.as_tensor(data.train)
     losses = np.full(recipe.epochs, np.nan)
     began = perf_counter()
-    for epoch in range(recipe.epochs):
-        losses[epoch] = _epoch(network, optimiser, x, y, indices[torch.randperm(len(indices))])
-        if np.isnan(losses[epoch]):
-            break
-    seconds = (perf_counter() - began) / (epoch + 1)
     accuracy = dict.fromkeys(data.parts, np.nan)
-    if np.isfinite(losses[-1]):
+    try:
+        for epoch in range(recipe.epochs):
+            order = indices[torch.randperm(len(indices))]
+            losses[epoch] = _epoch(network, optimiser, x, y, order)
+        seconds = (perf_counter() - began) / recipe.epochs
         network.eval()
         with torch.no_grad():
             for name, part in data.parts.items():
                 right = network(x[part]).argmax(-1) == y[part]
                 accuracy[name] = float(right.double().mean())
+    except (FloatingPointError, ValueError, torch.linalg.LinAlgError):
+        losses[-1], seconds = np.nan, np.nan
     return Trained(data.name, recipe.rate, job.layer, job.seed, accuracy, losses, seconds)
 
 
 def _epoch(
     network: nn.Module, optimiser: torch.optim.Optimizer, x: Tensor, y: Tensor, order: Tensor
 ) -> float:
-    """Mean loss of one pass, NaN when a gradient is not finite."""
+    """Mean loss of one pass; FloatingPointError when a gradient is not finite."""
     network.train()
     total = 0.0
     for batch in order.split(_BATCH):
@@ -232,7 +235,7 @@ def _epoch(
         loss = nn.functional.cross_entropy(network(x[batch]), y[batch])
         loss.backward()
         if not torch.isfinite(nn.utils.clip_grad_norm_(network.parameters(), _CLIP)):
-            return np.nan
+            raise FloatingPointError("gradients are not finite")
         optimiser.step()
         total += loss.item() * len(batch)
     return total / len(order)
@@ -240,9 +243,7 @@ def _epoch(
 
 def train_all(jobs: list[Job], workers: int, tell: Callable[[str], None]) -> list[Trained]:
     """All of them, in ``workers`` processes of one thread each, in the order of the jobs."""
-    with ProcessPoolExecutor(
-        workers, get_context("spawn"), initializer=torch.set_num_threads, initargs=(1,)
-    ) as pool:
+    with ProcessPoolExecutor(workers, get_context("spawn"), initializer=_begin) as pool:
         running = {pool.submit(train, job): i for i, job in enumerate(jobs)}
         found: list[Any] = [None] * len(jobs)
         for done, future in enumerate(as_completed(running), 1):
@@ -250,6 +251,12 @@ def train_all(jobs: list[Job], workers: int, tell: Callable[[str], None]) -> lis
             found[running[future]] = future.result()
             tell(f"{done} of {len(jobs)}: {job.data.name}, {job.layer}, seed {job.seed}")
     return found
+
+
+def _begin() -> None:
+    torch.set_num_threads(1)
+    # spd-learn says so at every step of a network whose matrices come near singular.
+    warnings.filterwarnings("ignore", message="Eigenvalue clamping occurred")
 
 
 def _groups(network: nn.Module, decay: float) -> list[dict[str, Any]]:

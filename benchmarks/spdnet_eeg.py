@@ -215,14 +215,14 @@ def _by_layer(runs: Sequence[Any]) -> dict[str, list[Any]]:
 def _course(runs: Sequence[Any]) -> tuple[float, float]:
     """Last training loss and milliseconds an epoch."""
     loss = float(np.mean([t.loss[-1] for t in runs]))
-    return loss, 1e3 * float(np.median([t.seconds for t in runs]))
+    return loss, 1e3 * float(np.nanmedian([t.seconds for t in runs]))
 
 
 def _extent(runs: Sequence[Any], quick: bool) -> str:
     epochs, seeds = len(runs[0].loss), len({t.seed for t in runs})
     if quick:
         return f"{epochs} epochs and one seed: it shows that networks train, not how well."
-    return f"{epochs} epochs, mean of {seeds} seeds."
+    return f"{epochs} epochs, mean of {seeds} seeds; NaN if training broke off for one of them."
 
 
 def _scores(runs: Sequence[Any], part: str) -> list[float]:
