@@ -27,6 +27,7 @@ from ssm.kernels import dense_kernel, dss_kernel, vandermonde_kernel, vandermond
 from ssm.online_legs import legs_project_online
 from ssm.projection import hippo_project
 from ssm.reconstruction import hippo_reconstruct
+from ssm.scan import linear_scan
 from ssm.spectrum import legs_spectrum, nplr
 from ssm.transfer import hippo_transfer
 
@@ -58,6 +59,7 @@ __all__ = [
     "householder_product",
     "legs_project_online",
     "legs_spectrum",
+    "linear_scan",
     "min_reflections",
     "moving_average_residual_kernel",
     "normalize_companion",
