@@ -6,6 +6,7 @@ coefficients and inputs stand for all steps or all channels, so what is broadcas
 
 from __future__ import annotations
 
+import numpy as np
 from numba import njit, prange
 
 _NARROW = 8
@@ -36,17 +37,36 @@ def scan(a, rows_a, b, rows_b, state, width, reverse, lagged, out):
 def _narrow(a, ra, b, rb, state, o, reverse, lagged, out):
     """Run each channel in a register over a tile of steps that stays in cache."""
     L, N = out.shape[1:]
-    step_a, step_b = min(a.shape[1] - 1, 1), min(b.shape[1] - 1, 1)
     next_a, next_b = min(a.shape[2] - 1, 1), min(b.shape[2] - 1, 1)
     for start in range(0, L, _TILE):
+        stop = min(start + _TILE, L)
         for n in range(N):
+            late = lagged if start > 0 else 0
+            coefficients = _visited(a[ra, :, next_a * n], start - late, stop - lagged, L, reverse)
+            inputs = _visited(b[rb, :, next_b * n], start, stop, L, reverse)
+            states = _visited(out[o, :, n], start, stop, L, reverse)
             h = state[o, n]
-            for i in range(start, min(start + _TILE, L)):
-                j = max(i - lagged, 0)
-                t, s = (L - 1 - i, L - 1 - j) if reverse else (i, j)
-                h = a[ra, step_a * s, next_a * n] * h + b[rb, step_b * t, next_b * n]
-                out[o, t, n] = h
+            first = 0
+            if start == 0:
+                h = a[ra, (a.shape[1] - 1) * reverse, next_a * n] * h + inputs[0]
+                states[0] = h
+                inputs, states = inputs[1:], states[1:]
+                first = 1 - lagged
+            coefficients = coefficients[first:]
+            for k in range(states.size):
+                h = coefficients[k] * h + inputs[k]
+                states[k] = h
             state[o, n] = h
+
+
+@njit(cache=True)
+def _visited(steps, start, stop, L, reverse):
+    """View of the steps from ``start`` to ``stop`` in the order of the scan."""
+    if steps.size < L:
+        return np.full(stop - start, steps[0])
+    if reverse:
+        return steps[L - stop : L - start][::-1]
+    return steps[start:stop]
 
 
 @njit(cache=True, fastmath={"contract"})
