@@ -1,6 +1,7 @@
 """Linear state-space models: bases, kernels, recurrences."""
 
 from ssm.basis import hippo_basis, hippo_measure
+from ssm.cauchy import cauchy_matvec
 from ssm.classical import (
     ar_to_companion,
     arima_to_companion,
@@ -35,6 +36,7 @@ __all__ = [
     "ar_to_companion",
     "arima_to_companion",
     "arma_to_companion",
+    "cauchy_matvec",
     "companion_c_tilde",
     "companion_extend",
     "companion_forecast",
