@@ -20,6 +20,8 @@ from ssm.companion import (
 from ssm.convolution import delayed_form, ssm_conv, ssm_recurrent
 from ssm.diagonal import s4d_init, stable_real_part, unconstrained_real_part
 from ssm.discretization import discretize, foh_gain, phi1
+from ssm.dplr import dplr_c_tilde, dplr_kernel, state_kernel
+from ssm.dplr_dynamics import dplr_recurrence, dplr_to_dense
 from ssm.exponential_smoothing import holt_to_ssm, holt_winters_to_ssm, ses_to_ssm
 from ssm.groups import group_representation
 from ssm.hippo import hippo_low_rank, hippo_matrices
@@ -46,6 +48,10 @@ __all__ = [
     "dense_kernel",
     "differencing_kernel",
     "discretize",
+    "dplr_c_tilde",
+    "dplr_kernel",
+    "dplr_recurrence",
+    "dplr_to_dense",
     "dss_kernel",
     "foh_gain",
     "group_representation",
@@ -73,6 +79,7 @@ __all__ = [
     "ssm_conv",
     "ssm_recurrent",
     "stable_real_part",
+    "state_kernel",
     "unconstrained_real_part",
     "vandermonde_kernel",
     "vandermonde_matvec",
