@@ -20,6 +20,7 @@ import numpy as np
 from numerics.arrays import Array, Frame
 
 _NARROWEST = 512
+_SHARE = 8
 
 
 def result_shape(a: Array, b: Array, h0: Array | None) -> tuple[int, ...]:
@@ -48,7 +49,8 @@ def scan_compiled(
     if h0 is not None:
         state[...] = h0
     pieces = max(1, min(numba.get_num_threads() // rows, N // _NARROWEST))
-    with threads(rows * pieces, L * N // pieces):
+    # A multiplication comes with three numbers moved, and memory serves few threads at once.
+    with threads(rows * pieces, L * N // pieces // _SHARE):
         _numba_scan.scan(
             *_compact(a, shape, place),
             *_compact(b, shape, place),
