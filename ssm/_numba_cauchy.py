@@ -10,8 +10,8 @@ from __future__ import annotations
 import numpy as np
 from numba import njit, prange
 
-_WIDTH = 64
-_BLOCKS = 16
+_WIDTH = 256
+_BLOCKS = 4
 _TERMS = 4
 
 
