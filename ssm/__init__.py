@@ -18,6 +18,7 @@ from ssm.companion import (
     normalize_companion,
 )
 from ssm.convolution import delayed_form, ssm_conv, ssm_recurrent
+from ssm.delta_product import delta_rule
 from ssm.diagonal import s4d_init, stable_real_part, unconstrained_real_part
 from ssm.discretization import discretize, foh_gain, phi1
 from ssm.dplr import dplr_c_tilde, dplr_kernel, state_kernel
@@ -45,6 +46,7 @@ __all__ = [
     "companion_kernel",
     "companion_matrix",
     "delayed_form",
+    "delta_rule",
     "dense_kernel",
     "differencing_kernel",
     "discretize",

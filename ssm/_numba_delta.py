@@ -1,0 +1,118 @@
+"""Compiled chunks of the delta rule; the caller has checked shapes and dtypes.
+
+Rectangles are BLAS's products, and the triangular system is solved row by row. A row of it takes
+eight of those above at a time, so that it is read and written once for eight multiplications.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit, prange
+
+from ssm._numba_companion import threads
+
+__all__ = ["run", "threads"]
+
+
+@njit(cache=True, fastmath={"contract"})
+def _accumulate(out, coefficients, rows, count, width):
+    """Add the first ``count`` rows, each times its coefficient, to ``out``, up to ``width``."""
+    i = 0
+    while i + 8 <= count:
+        c = coefficients[i : i + 8]
+        c0, c1, c2, c3, c4, c5, c6, c7 = c[0], c[1], c[2], c[3], c[4], c[5], c[6], c[7]
+        r0, r1, r2, r3 = rows[i], rows[i + 1], rows[i + 2], rows[i + 3]
+        r4, r5, r6, r7 = rows[i + 4], rows[i + 5], rows[i + 6], rows[i + 7]
+        for j in range(width):
+            first = c0 * r0[j] + c1 * r1[j] + c2 * r2[j] + c3 * r3[j]
+            second = c4 * r4[j] + c5 * r5[j] + c6 * r6[j] + c7 * r7[j]
+            out[j] += first + second
+        i += 8
+    while i < count:
+        c0, r0 = coefficients[i], rows[i]
+        for j in range(width):
+            out[j] += c0 * r0[j]
+        i += 1
+
+
+@njit(cache=True)
+def _decay(since, factors, n_h, P, A, R, read):
+    """Weight products, corrections and read-outs by the decay between their times.
+
+    ``since`` becomes the decay from each sub-step to the end; that of the whole is handed back.
+    """
+    entered = 1.0
+    for t in range(factors.shape[0]):
+        entered *= factors[t]
+        for j in range(t * n_h):
+            since[j] *= factors[t]
+        for i in range(t * n_h, (t + 1) * n_h):
+            since[i] = 1
+            R[i] *= entered
+            for j in range(i):
+                P[i, j] *= since[j]
+        read[t] *= entered
+        for j in range((t + 1) * n_h):
+            A[t, j] *= since[j]
+    return entered
+
+
+@njit(cache=True, parallel=True, fastmath={"contract"})
+def run(q, k, v, beta, decay, C, states, o):
+    """Fill ``o`` (H, T, d_v) and ``states``, whose first entry a sequence holds the initial state.
+
+    q is (H, T, d_k), k and v are (H, T n_h, d_k) and (H, T n_h, d_v), beta (H, T n_h). Of ``decay``
+    (H, T), or (H, 0) for none, there are factors in double precision. ``states`` is
+    (H, chunks + 1, d_k, d_v), or (H, 1, d_k, d_v) when only the last one is wanted.
+    """
+    H, T, d_k = q.shape
+    d_v = v.shape[2]
+    n_h = k.shape[1] // T
+    kept = states.shape[1] - 1
+    gated = decay.shape[1] > 0
+    for h in prange(H):
+        largest = C * n_h
+        between, scores = np.empty(largest * largest, q.dtype), np.empty(C * largest, q.dtype)
+        corrections, reading = np.empty((largest, d_v), q.dtype), np.empty((C, d_v), q.dtype)
+        leaving, added = np.empty((largest, d_k), q.dtype), np.empty((d_k, d_v), q.dtype)
+        since = np.ones(largest)
+        for chunk in range((T + C - 1) // C):
+            start = chunk * C
+            tokens = min(C, T - start)
+            n = tokens * n_h
+            queries, keys = q[h, start : start + tokens], k[h, start * n_h : start * n_h + n]
+            values, gains = v[h, start * n_h : start * n_h + n], beta[h, start * n_h :]
+            read, S = o[h, start : start + tokens], states[h, min(chunk, kept)]
+            R, P = corrections[:n], between[: n * n].reshape(n, n)
+            A = scores[: tokens * n].reshape(tokens, n)
+            np.dot(keys, S, R)
+            np.dot(keys, keys.T, P)
+            np.dot(queries, S, read)
+            np.dot(queries, keys.T, A)
+            entered = 1.0
+            if gated:
+                entered = _decay(since, decay[h, start : start + tokens], n_h, P, A, R, read)
+            for i in range(n):
+                row, value, gain = R[i], values[i], gains[i]
+                _accumulate(row, P[i], R, i, d_v)
+                for j in range(d_v):
+                    row[j] = gain * (value[j] - row[j])
+            for t in range(tokens):
+                A[t, (t + 1) * n_h :] = 0
+            visible = reading[:tokens]
+            np.dot(A, R, visible)
+            for t in range(tokens):
+                for j in range(d_v):
+                    read[t, j] += visible[t, j]
+            if gated:
+                scaled = leaving[:n]
+                for i in range(n):
+                    for l in range(d_k):
+                        scaled[i, l] = keys[i, l] * since[i]
+                np.dot(scaled.T, R, added)
+            else:
+                np.dot(keys.T, R, added)
+            following = states[h, min(chunk + 1, kept)]
+            for l in range(d_k):
+                for j in range(d_v):
+                    following[l, j] = entered * S[l, j] + added[l, j]
