@@ -34,6 +34,7 @@ from ssm.reconstruction import hippo_reconstruct
 from ssm.scan import linear_scan
 from ssm.spectrum import legs_spectrum, nplr
 from ssm.transfer import hippo_transfer
+from ssm.word_problems import word_problem
 
 __all__ = [
     "ar_to_companion",
@@ -85,4 +86,5 @@ __all__ = [
     "unconstrained_real_part",
     "vandermonde_kernel",
     "vandermonde_matvec",
+    "word_problem",
 ]
