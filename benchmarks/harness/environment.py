@@ -26,6 +26,8 @@ _PACKAGES = (
     "differintP",
     "mpmath",
     "pyriemann",
+    "mambapy",
+    "s5-pytorch",
     "spd-learn",
     "geoopt",
     "POT",
