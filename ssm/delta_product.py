@@ -32,6 +32,8 @@ from numerics.arrays import (
 from ssm._delta_chunks import run_compiled
 from ssm.householder import check_gains, check_unit
 
+_COMPILED_STEPS = 16  # corrections at once, where solving for them costs least beside the products
+
 
 def delta_rule(
     q: Array,
@@ -81,7 +83,9 @@ def delta_rule(
         analytic and keeps one state a chunk. ``recurrent`` goes token by token, which is what a
         call with few tokens needs, and records every step when gradients are wanted.
     chunk : int
-        Tokens in a chunk; the result does not depend on it but for rounding.
+        Tokens in a chunk; the result does not depend on it but for rounding. Compiled code, which
+        runs NumPy arrays and CPU tensors without gradient, cuts chunks of its own if they are
+        shorter.
     check : bool
         Refuse gains outside of [0, 2], and keys with a gain that are not unit vectors.
 
@@ -151,11 +155,14 @@ def delta_rule(
     g = None if g is None else xp.broadcast_to(g, (*batch, T))
     if mode == "recurrent":
         return _token_by_token(frame, q, k, v, beta, g, state, n_h)
-    C = min(chunk, T)
-    if frame.is_numpy:
-        o, states = run_compiled(q, k, v, beta, g, state, C, all_states=False)
-        return o, states[..., 0, :, :]
-    return _by_chunks(frame, q, k, v, beta, g, state, C)
+    arrays = (q, k, v, beta, state) if g is None else (q, k, v, beta, state, g)
+    if not frame.runs_on_host(*arrays):
+        return _by_chunks(frame, q, k, v, beta, g, state, min(chunk, T))
+    _, (q, k, v, beta, state, *rest) = frame.to_host(*arrays)
+    C = min(chunk, T, max(1, _COMPILED_STEPS // n_h))
+    decay = rest[0] if rest else None
+    o, states = run_compiled(q, k, v, beta, decay, state, C, all_states=False)
+    return frame.from_host(o), frame.from_host(states[..., 0, :, :])
 
 
 def _by_chunks(
