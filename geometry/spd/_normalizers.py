@@ -22,6 +22,7 @@ metric                coordinates of A            :math:`X'`
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any
 
@@ -123,18 +124,18 @@ class AffineInvariantNormalizer:
 
 
 @dataclass(frozen=True)
-class _FlatNormalizer:
+class _FlatNormalizer(ABC):
     """Coordinates are those of a vector space, isometric by their Frobenius norm."""
 
     frame: Frame
 
+    @abstractmethod
     def coordinates(self, A: Array) -> Array:
         """Coordinates of matrices."""
-        raise NotImplementedError
 
+    @abstractmethod
     def point(self, x: Array) -> Array:
         """Matrices at coordinates."""
-        raise NotImplementedError
 
     def mean(self, x: Array, steps: int) -> Array:
         """The mean itself, whatever the steps."""
