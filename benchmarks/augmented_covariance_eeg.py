@@ -305,7 +305,7 @@ def _accuracy_checks(results: dict[str, list[Nested]]) -> list[Check]:
     ):
         if ours in results and theirs in results:
             against = mean(ours) - mean(theirs)
-            checks.append(Check.at_least(f"{ours}: points above the peer's", against, -2.0))
+            checks.append(Check.at_least(f"{ours}: points above the peer's", against, -1.0))
     return checks
 
 
