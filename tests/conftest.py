@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -9,7 +10,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import settings
+
+# Triton reads this when it is imported: without a device its kernels run in the interpreter.
+if not torch.cuda.is_available():
+    os.environ.setdefault("TRITON_INTERPRET", "1")
 
 settings.register_profile("matrica", deadline=None, max_examples=25, derandomize=True)
 settings.load_profile("matrica")
@@ -37,8 +43,6 @@ class ArrayKind:
             host = host.astype(np.float32 if self.single else np.float64)
         if self.library == "numpy":
             return host
-        import torch
-
         return torch.as_tensor(host, device=self.device)
 
     def numpy(self, array: Any) -> np.ndarray:
@@ -47,8 +51,6 @@ class ArrayKind:
             assert isinstance(array, np.ndarray | np.generic), type(array)
             host = np.asarray(array)
         else:
-            import torch
-
             assert isinstance(array, torch.Tensor), type(array)
             assert array.device.type == self.device, array.device
             host = array.detach().cpu().numpy()
@@ -75,11 +77,16 @@ def _kinds() -> list[Any]:
 def xp(request: pytest.FixtureRequest) -> ArrayKind:
     """NumPy and torch in both precisions, and CUDA where there is a device."""
     kind = request.param
-    if kind.device == "cuda":
-        torch = pytest.importorskip("torch")
-        if not torch.cuda.is_available():
-            pytest.skip("no CUDA device")
+    if kind.device == "cuda" and not torch.cuda.is_available():
+        pytest.skip("no CUDA device")
     return kind
+
+
+@pytest.fixture
+def triton_device() -> str:
+    """Device on which Triton kernels run here: CUDA compiled, the host in the interpreter."""
+    pytest.importorskip("triton")
+    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 @pytest.fixture
