@@ -3,6 +3,12 @@
 from numerics.bsplines import bspline_collocation_matrix, greville_abscissae, open_uniform_knots
 from numerics.convergence import ConvergenceWarning
 from numerics.hadamard import fwht, hadamard_entry, walsh_order
+from numerics.kronecker import (
+    kronecker_logdet,
+    kronecker_matvec,
+    kronecker_operator,
+    kronecker_solve,
+)
 from numerics.matrix_functions import expm
 from numerics.orthogonal import (
     BlockOrthogonal,
@@ -65,6 +71,10 @@ __all__ = [
     "greville_abscissae",
     "haar_orthogonal",
     "hadamard_entry",
+    "kronecker_logdet",
+    "kronecker_matvec",
+    "kronecker_operator",
+    "kronecker_solve",
     "oce_beta",
     "open_uniform_knots",
     "osnap",
