@@ -74,6 +74,6 @@ def cauchy_matvec(v: Array, z: Array, w: Array) -> Array:
     kappa = xp.ones((L,), dtype=xp.float64, device=frame.device)
     y = cauchy_sums(frame, v[:, None, :], w, z, kappa)[:, 0, :]
     y = xp.reshape(xp.real(y) if is_real else y, (*batch, L))
-    if frame.has_values(y) and not bool(xp.all(xp.isfinite(y))):
+    if frame.has_values(y) and not frame.all_finite(y):
         raise ValueError("z must not meet a node: at a z equal to a w the quotient is not finite")
     return y

@@ -247,7 +247,7 @@ def _c_tilde(system: Dplr, C: Array, L: int, damping: float, inverse: bool = Fal
             solved = xp.linalg.solve(matrix, row[..., None])[..., 0]
         except (np.linalg.LinAlgError, RuntimeError):
             solved = row * math.nan
-        if frame.has_values(solved) and not bool(xp.all(xp.isfinite(solved))):
+        if frame.has_values(solved) and not frame.all_finite(solved):
             raise ValueError(
                 f"C has no inverse image: the power L = {L} of the discrete matrix has eigenvalue 1"
             )
@@ -285,7 +285,7 @@ def _kernel(system: Dplr, B: Array, C: Array, L: int, is_tilde: bool) -> Array:
 
 
 def _check_spectrum(frame: Frame, spectrum: Array, L: int, is_tilde: bool) -> None:
-    if frame.has_values(spectrum) and not bool(frame.xp.all(frame.xp.isfinite(spectrum))):
+    if frame.has_values(spectrum) and not frame.all_finite(spectrum):
         if is_tilde:
             raise ValueError(
                 "Lambda must have no mode whose bilinear image is an L-th root of unity when"

@@ -116,7 +116,7 @@ def linear_scan(
         h = LinearScan.apply(a, b, h0, axis, reverse, False, chunk, frame)
     # What is not finite stays so to the last step, whatever it is multiplied by, zero included.
     end = (..., slice(0, 1) if reverse else slice(-1, None), *(slice(None),) * (-axis - 1))
-    if 0 in h.shape or not bool(frame.xp.all(frame.xp.isfinite(h[end]))):
+    if 0 in h.shape or not frame.all_finite(h[end]):
         for name, array in given.items():
             check_finite(name, array, frame)
     return h

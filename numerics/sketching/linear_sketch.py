@@ -368,5 +368,4 @@ def draw_signs(rng: np.random.Generator, shape: int | tuple[int, ...]) -> np.nda
 def _finite(array: Array) -> bool:
     if not is_torch_array(array):
         return bool(np.isfinite(array).all())
-    frame = frame_like(array.detach())
-    return bool(frame.xp.all(frame.xp.isfinite(array)))
+    return frame_like(array.detach()).all_finite(array)
