@@ -1,5 +1,11 @@
 """Equations and estimates: relaxation, sketched regression, collocation, inverse problems."""
 
+from solvers.gp_pde import (
+    SpectralMixture,
+    spectral_density,
+    spectral_mixture_kernel,
+    student_t_to_matern,
+)
 from solvers.regression import (
     LstsqSolution,
     SketchedSolution,
@@ -40,6 +46,7 @@ __all__ = [
     "RieszSolution",
     "RieszSolution2D",
     "SketchedSolution",
+    "SpectralMixture",
     "advection_symbol",
     "bspline_fractional_derivative",
     "fractional_centred_coefficients",
@@ -58,4 +65,7 @@ __all__ = [
     "sketched_lstsq",
     "solve_riesz_bvp",
     "solve_riesz_bvp_2d",
+    "spectral_density",
+    "spectral_mixture_kernel",
+    "student_t_to_matern",
 ]
