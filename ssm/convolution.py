@@ -17,7 +17,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import scipy.fft
 
 from numerics.arrays import (
     Array,
@@ -90,7 +89,7 @@ def ssm_conv(
     if L == 0:
         return xp.zeros((*batch, 0), dtype=u.dtype, device=frame.device)
     K = K[..., :L]
-    n = scipy.fft.next_fast_len(L + K.shape[-1] - 1, real=not frame.is_complex(K))
+    n = _fast_length(L + K.shape[-1] - 1)
     if frame.is_complex(K):
         spectrum = xp.fft.fft(frame.common_dtype(u, K)[0], n=n) * xp.fft.fft(K, n=n)
         y = xp.fft.ifft(spectrum, n=n)[..., :L]
@@ -237,6 +236,19 @@ def delayed_form(
     through = frame.xp.sum(C * Bd, axis=-1)
     advanced = C * Ad if diagonal else (C[..., None, :] @ Ad)[..., 0, :]
     return Ad, Bd, advanced, frame.cast(through if D is None else through + D)
+
+
+def _fast_length(n: int) -> int:
+    """Least number from n on without a prime factor above 5, in steps that a compiler can trace."""
+    best = 1 << (n - 1).bit_length()
+    fives = 1
+    while fives < best:
+        odd = fives
+        while odd < best:
+            best = min(best, odd << (-(-n // odd) - 1).bit_length())
+            odd *= 3
+        fives *= 5
+    return best
 
 
 class _Block:

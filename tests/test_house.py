@@ -11,13 +11,14 @@ from typing import Any
 import pytest
 
 PACKAGES = ("numerics", "ssm", "geometry", "geometry.spd", "solvers")
+BY_NAME = ("geometry.spd.nn", "ssm.nn")
 HEAVY = ("gpytorch", "matplotlib", "numba", "pandas", "pyriemann", "sklearn", "sympy", "torch")
 
 
 def public() -> list[Any]:
     return [
         pytest.param(getattr(module, name), id=f"{package}.{name}")
-        for package in PACKAGES
+        for package in PACKAGES + BY_NAME
         for module in [importlib.import_module(package)]
         for name in module.__all__
     ]
@@ -30,7 +31,7 @@ def test_importing_is_cheap(package):
     assert run.stdout.split() == []
 
 
-@pytest.mark.parametrize("package", PACKAGES)
+@pytest.mark.parametrize("package", PACKAGES + BY_NAME)
 def test_public_names_are_sorted_and_unique(package):
     names = importlib.import_module(package).__all__
     assert list(names) == sorted(set(names))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import scipy.fft
 import scipy.signal
 import torch
 from hypothesis import given
@@ -18,6 +19,7 @@ from ssm import (
     ssm_recurrent,
     vandermonde_matvec,
 )
+from ssm.convolution import _fast_length
 
 
 def _system(rng, batch=(), N=4, diagonal=False):
@@ -116,6 +118,11 @@ def test_kernels_shorter_and_longer_than_the_signal(xp, rng, M):
     expected = np.convolve(u, K)[:40]
     y = xp.numpy(ssm_conv(xp.asarray(u), xp.asarray(K)))
     np.testing.assert_allclose(y, expected if M > 1 else K[0] * u, atol=xp.tol)
+
+
+def test_lengths_of_transforms_are_those_of_scipy():
+    for n in (*range(1, 3000), 999983, 2**20 + 1):
+        assert _fast_length(n) == scipy.fft.next_fast_len(n, real=True)
 
 
 def test_complex_kernel(xp, rng):

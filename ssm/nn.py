@@ -1,0 +1,17 @@
+r"""State-space layers for torch networks.
+
+Each maps signals (batch, length, channels) to signals of that shape, and does the same one sample
+at a time:
+
+.. math:: y = \texttt{layer}(u) \qquad\Longleftrightarrow\qquad
+          (y_t, x_t) = \texttt{layer.step}(u_t, x_{t-1}), \quad
+          x_{-1} = \texttt{layer.initial\_state}(batch)
+
+* :class:`S4D`, diagonal systems (arXiv 2206.11893);
+* :func:`optimizer_groups`, which keeps the parameters of the dynamics apart for an optimiser.
+"""
+
+from ssm._optimizer_groups import optimizer_groups
+from ssm._s4d_layer import S4D
+
+__all__ = ["S4D", "optimizer_groups"]
