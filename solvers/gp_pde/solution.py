@@ -1,0 +1,171 @@
+r"""What the solvers of equations give back: a Gaussian process conditioned on the equation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+
+from numerics.arrays import Array, Frame, as_arrays, as_generator, as_integer, check_real
+from solvers.gp_pde.spectral_mixture import SpectralMixture
+
+Points = np.ndarray | tuple[np.ndarray, ...]
+
+
+class Posterior(Protocol):
+    """A Gaussian process on a box, on float64 host arrays.
+
+    ``points`` is an array (m, dim), or a tuple of ``dim`` grids that stands for their product;
+    results have shape (m,), or that of the product.
+    """
+
+    def moments(self, points: Points, order: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and variance of a mixed derivative."""
+
+    def draw(
+        self, size: int, rng: np.random.Generator, points: Points, order: tuple[int, ...]
+    ) -> np.ndarray:
+        """Joint draws of it, shape (size, m) or (size, ...)."""
+
+
+@dataclass(frozen=True)
+class PDESolution:
+    r"""Solution of a partial differential equation, a Gaussian process given the equation.
+
+    Attributes
+    ----------
+    u : array
+        Posterior mean on the grid.
+    residual_norm : float
+        :math:`\lVert Lu + N(u) - f\rVert_2/\lVert f\rVert_2` (not divided where f = 0), half way
+        between the points of the grid where f is callable, else on the grid.
+    residual_off_grid : bool
+        Whether it is the former. A residual on the grid shows what was solved, not how good u is
+        between the points.
+    newton_history : tuple of float
+        Relative change of u in each Newton step; empty for a linear equation.
+    iterations : int
+        Newton steps, or those of the iterative linear solver for a linear equation.
+    converged : bool
+        Whether the iteration met its tolerance; true for direct solvers.
+    nugget : float
+        What was added to make the linear system solvable: relative to the unit diagonal for
+        collocation and differentiation matrices, the relative size of singular values cut off for
+        features.
+    freqs : tuple of array
+        Frequencies of the prior's components, in cycles, one array an axis.
+    kernels : tuple of SpectralMixture
+        The prior's factors, one an axis, scaled as they were used.
+    extension : tuple of float
+        Period of the features over the length of the axis; empty for the other methods.
+    log_evidence : float or None
+        Logarithm of the density of the noisy data under the prior, where there are only such.
+    method : str
+        "features", "collocation" or "differentiation".
+    """
+
+    u: Array
+    residual_norm: float
+    residual_off_grid: bool
+    newton_history: tuple[float, ...]
+    iterations: int
+    converged: bool
+    nugget: float
+    freqs: tuple[np.ndarray, ...]
+    kernels: tuple[SpectralMixture, ...]
+    extension: tuple[float, ...]
+    log_evidence: float | None
+    method: str
+    grids: tuple[np.ndarray, ...] = field(repr=False)
+    posterior: Posterior = field(repr=False)
+    frame: Frame = field(repr=False)
+
+    @property
+    def dim(self) -> int:
+        """Number of axes."""
+        return len(self.grids)
+
+    def predict(self, points: Any, order: int | tuple[int, ...] | None = None) -> Any:
+        """Posterior mean and variance of u, or of a derivative of it, anywhere in the box.
+
+        Parameters
+        ----------
+        points : array or tuple of array
+            One axis: any shape. Several: (..., dim). A tuple of ``dim`` one-dimensional arrays
+            stands for their product grid.
+        order : int or tuple of int, optional
+            Order of the derivative along each axis, 0 to 4; none by default.
+
+        Returns
+        -------
+        mean, variance : array
+            Of the points' shape, in the kind and precision of the solution.
+        """
+        frame, host, shape = self._points(points)
+        mean, variance = self.posterior.moments(host, self._order(order))
+        return tuple(frame.cast(frame.asarray(a.reshape(shape))) for a in (mean, variance))
+
+    def sample(
+        self,
+        size: int = 1,
+        rng: Any = None,
+        *,
+        points: Any = None,
+        order: int | tuple[int, ...] | None = None,
+    ) -> Array:
+        """Joint draws from the posterior on the grid, or at ``points``: (size, ...)."""
+        size = as_integer("size", size, minimum=1)
+        given = self.grids if points is None else points
+        frame, host, shape = self._points(given)
+        draws = self.posterior.draw(size, as_generator(rng), host, self._order(order))
+        return frame.cast(frame.asarray(draws.reshape(size, *shape)))
+
+    def _order(self, order: int | tuple[int, ...] | None) -> tuple[int, ...]:
+        if order is None:
+            return (0,) * self.dim
+        given = order if isinstance(order, tuple | list) else (order,)
+        orders = tuple(as_integer("order", one, minimum=0) for one in given)
+        if len(orders) != self.dim or max(orders) > 4:
+            raise ValueError(f"order must be {self.dim} integers from 0 to 4, got {order!r}")
+        return orders
+
+    def _points(self, points: Any) -> tuple[Frame, Points, tuple[int, ...]]:
+        """The frame of the answer, the points on the host, and the shape of the answer."""
+        if isinstance(points, tuple):
+            if len(points) != self.dim:
+                raise ValueError(f"points must be {self.dim} grids, got {len(points)}")
+            named = {f"points[{axis}]": grid for axis, grid in enumerate(points)}
+            frame, *grids = as_arrays(**named)
+            for (name, _), grid in zip(named.items(), grids, strict=True):
+                check_real(name, grid, frame)
+                if grid.ndim != 1:
+                    raise ValueError(f"{name} must have one axis, got {tuple(grid.shape)}")
+            host = tuple(_on_host(frame, grid) for grid in grids)
+            self._check_inside(host)
+            return self.frame, host, tuple(len(grid) for grid in host)
+        frame, given = as_arrays(points=points)
+        check_real("points", given, frame)
+        shape = tuple(given.shape)
+        if self.dim == 1:
+            flat = _on_host(frame, given).reshape(-1, 1)
+        else:
+            if not shape or shape[-1] != self.dim:
+                raise ValueError(f"points must have shape (..., {self.dim}), got {shape}")
+            flat, shape = _on_host(frame, given).reshape(-1, self.dim), shape[:-1]
+        self._check_inside(tuple(flat.T))
+        return self.frame, flat, shape
+
+    def _check_inside(self, coordinates: tuple[np.ndarray, ...]) -> None:
+        for axis, (x, grid) in enumerate(zip(coordinates, self.grids, strict=True)):
+            slack = 1e-9 * (grid[-1] - grid[0])
+            if x.size and (x.min() < grid[0] - slack or x.max() > grid[-1] + slack):
+                raise ValueError(
+                    f"points must lie in the box, axis {axis} in [{grid[0]:g}, {grid[-1]:g}]; "
+                    f"got {x.min():g} to {x.max():g}"
+                )
+
+
+def _on_host(frame: Frame, array: Array) -> np.ndarray:
+    host = array if frame.is_numpy else array.detach().cpu().numpy()
+    return np.asarray(host, dtype=np.float64)
