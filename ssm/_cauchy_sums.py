@@ -11,8 +11,10 @@ conjugate pair,
           = \frac{2\,\mathrm{Re}(v)\,\sigma - 2\,\mathrm{Re}(v \bar a)\,\kappa}
                  {\sigma^2 - 2\,\mathrm{Re}(a)\,\sigma\kappa + |a|^2 \kappa^2},
 
-so that one reciprocal serves two modes and all outputs. Denominators are formed in double precision
-whatever the precision of the sums: near a node they cancel.
+so that one reciprocal serves two modes and all outputs. Sums are compiled on the host and on CUDA
+devices; elsewhere, and without Triton, they are matrix products, some points at a time.
+Denominators are formed in double precision whatever the precision of the sums: near a node they
+cancel.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from __future__ import annotations
 import numpy as np
 
 from numerics.arrays import Array, Frame
+from ssm._device_kernels import triton_runs
 
 _TERMS = 4
 _BLOCK_ENTRIES = 2**22
@@ -41,6 +44,11 @@ def sums_values(
 ) -> Array:
     """Sums over the nodes, without a graph."""
     if not on_host(frame):
+        if triton_runs(frame, v, a, sigma, kappa):
+            from ssm._triton_cauchy import device_sums
+
+            w = frame.cast(v)
+            return device_sums(w, a, sigma, kappa, power, over_points=False, paired=paired)
         return _on_device(frame, v, a, sigma, kappa, power, paired)
     v, a, sigma, kappa = (_host(array) for array in (v, a, sigma, kappa))
     forms = np.empty((sigma.shape[0], 3, sigma.shape[1]), dtype=np.complex128)
@@ -63,6 +71,11 @@ def adjoint_values(
 ) -> Array:
     """Sums over the points: w (M, m, L) over (sigma - kappa a)^p, shape (M, m, N)."""
     if not on_host(frame):
+        if triton_runs(frame, w, a, sigma, kappa):
+            from ssm._triton_cauchy import device_sums
+
+            w = frame.cast(w)
+            return device_sums(w, a, sigma, kappa, power, over_points=True, paired=False)
         return _adjoint_on_device(frame, w, a, sigma, kappa, power)
     w, a, sigma, kappa = (_host(array) for array in (w, a, sigma, kappa))
     forms = np.empty((a.shape[0], 3, a.shape[1]), dtype=np.complex128)
