@@ -2,6 +2,8 @@
 
 from solvers.gp_pde import (
     SpectralMixture,
+    kernel_derivative_matrix,
+    kernel_differentiation_matrix,
     spectral_density,
     spectral_mixture_kernel,
     student_t_to_matern,
@@ -51,6 +53,8 @@ __all__ = [
     "bspline_fractional_derivative",
     "fractional_centred_coefficients",
     "jacobi_riesz_solve",
+    "kernel_derivative_matrix",
+    "kernel_differentiation_matrix",
     "kronecker_lstsq",
     "linf_ratio",
     "linf_row_count",

@@ -1,5 +1,9 @@
 """Gaussian processes that solve partial differential equations: spectral mixtures as kernels."""
 
+from solvers.gp_pde.derivative_matrices import (
+    kernel_derivative_matrix,
+    kernel_differentiation_matrix,
+)
 from solvers.gp_pde.spectral_mixture import (
     SpectralMixture,
     spectral_density,
@@ -9,6 +13,8 @@ from solvers.gp_pde.spectral_mixture import (
 
 __all__ = [
     "SpectralMixture",
+    "kernel_derivative_matrix",
+    "kernel_differentiation_matrix",
     "spectral_density",
     "spectral_mixture_kernel",
     "student_t_to_matern",
