@@ -4,6 +4,8 @@ from solvers.gp_pde.derivative_matrices import (
     kernel_derivative_matrix,
     kernel_differentiation_matrix,
 )
+from solvers.gp_pde.gphm import gphm_objective
+from solvers.gp_pde.kronecker_gp import KroneckerGP, KroneckerPosterior
 from solvers.gp_pde.spectral_mixture import (
     SpectralMixture,
     spectral_density,
@@ -12,7 +14,10 @@ from solvers.gp_pde.spectral_mixture import (
 )
 
 __all__ = [
+    "KroneckerGP",
+    "KroneckerPosterior",
     "SpectralMixture",
+    "gphm_objective",
     "kernel_derivative_matrix",
     "kernel_differentiation_matrix",
     "spectral_density",
