@@ -12,6 +12,8 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from numerics.arrays import Array, Frame, as_arrays, broadcast_batch, check_positive, check_shape
 
 _ROOT = math.sqrt(2)
@@ -80,6 +82,17 @@ class Dplr:
         read = self.real_part(xp.sum(G * B[..., None, :], axis=-1))
         moved = delta * B - xp.sum(E * read[..., None], axis=-2)
         return self.dt[..., None] / 2 * (moved + B)
+
+    def discrete_rows(self, B: Array, C: Array, kind: Any) -> np.ndarray:
+        r"""For compiled code, (M, 3 + 2r, N): :math:`\delta, \bar B, C`, then E, then G."""
+        delta, E, G = self.bilinear()
+        r, N = self.rank, self.order
+        out = np.empty((*self.batch, 3 + 2 * r, N), kind)
+        for row, vector in enumerate((delta, self.bilinear_input(B), C)):
+            out[..., row, :] = np.asarray(vector)
+        for row, stack in ((3, E), (3 + r, G)):
+            out[..., row : row + r, :] = np.asarray(stack)
+        return out.reshape(math.prod(self.batch), 3 + 2 * r, N)
 
     def dense(self) -> Array:
         """Matrix of the whole system, real for pairs."""

@@ -1,12 +1,14 @@
 r"""Convolution kernels of S4: systems with a diagonal plus low-rank state matrix.
 
 With :math:`A = \Lambda - \sum_r P_r Q_r^*`, discretised by the bilinear rule with step
-:math:`\Delta`, the generating function of the kernel cut off after L entries is
+:math:`\Delta`, the discrete matrix is diagonal plus low-rank as well, so that compiled code can run
+the rows :math:`C \bar A^l` in O(r N L) operations, several steps at a time as matrix products.
+Everywhere else the generating function of the kernel cut off after L entries,
 
 .. math:: \hat K(z) = \sum_{l<L} C \bar A^l \bar B z^l = \tilde C (I - z\bar A)^{-1} \bar B,
           \qquad \tilde C = C (I - z^L \bar A^L),
 
-and K is its inverse transform at :math:`z = \rho e^{-2\pi i j/L}`. With
+is sampled, and K is its inverse transform at :math:`z = \rho e^{-2\pi i j/L}`. With
 :math:`1 - z = 2\sqrt z\,\sigma` and :math:`1 + z = 2\sqrt z\,\kappa`, hyperbolic sine and cosine of
 :math:`-\frac12 \log z`, and :math:`h = \Delta/2`,
 
@@ -34,6 +36,7 @@ from numerics.arrays import Array, Frame, as_integer
 from ssm._cauchy_sums import cauchy_sums, sums_values
 from ssm._dplr_system import Dplr, checked_system
 
+_BLOCK = 32
 _DAMPING = 1.0
 
 
@@ -94,10 +97,14 @@ def dplr_kernel(
 
     Notes
     -----
-    O(N L) operations and O(L) memory for each system, and :math:`O(N^3 \log L)` for the powers of
-    :math:`\bar A` unless ``C_is_tilde``. In torch the gradients are analytic sums of the same kind.
-    With ``C_is_tilde`` a mode of ``Lambda`` whose image lies at a distance :math:`\epsilon` of an
-    L-th root of unity amplifies rounding by :math:`1/\epsilon`; without it none lies that close.
+    O(r N L) operations and O(L) memory for each system. NumPy arrays, and CPU tensors that need no
+    gradient, go through compiled code: with C by the rows :math:`C \bar A^l`, in double precision
+    throughout, with :math:`\tilde C` by the generating function. Where a gradient is needed, and on
+    a device, it is always the generating function, and :math:`\tilde C` takes
+    :math:`O(N^3 \log L)` operations more unless it is given; gradients are analytic sums of the
+    same kind. With ``C_is_tilde`` a mode of ``Lambda`` whose image lies at a distance
+    :math:`\epsilon` of an L-th root of unity amplifies rounding by :math:`1/\epsilon`; without it
+    none lies that close.
 
     References
     ----------
@@ -264,12 +271,15 @@ def _c_tilde(system: Dplr, C: Array, L: int, damping: float, inverse: bool = Fal
 
 def _kernel(system: Dplr, B: Array, C: Array, L: int, is_tilde: bool) -> Array:
     frame = system.frame
+    arrays = (system.Lambda, system.P, system.Q, system.dt, B, C)
+    if not is_tilde and frame.runs_on_host(*arrays):
+        return _by_blocks(system, B, C, L)
     damping = 0.0 if is_tilde else _DAMPING
     if not is_tilde:
         C = _c_tilde(system, C, L, damping)
     half = system.conj or system.is_real
     spectrum = _spectrum(system, B, C, L, damping, half)
-    _check_spectrum(frame, spectrum, L, is_tilde)
+    _check_values(frame, spectrum, L, is_tilde)
     if frame.is_numpy:
         K = (
             scipy.fft.irfft(spectrum, n=L, overwrite_x=True)
@@ -284,8 +294,29 @@ def _kernel(system: Dplr, B: Array, C: Array, L: int, is_tilde: bool) -> Array:
     return K.reshape((*system.batch, L))
 
 
-def _check_spectrum(frame: Frame, spectrum: Array, L: int, is_tilde: bool) -> None:
-    if frame.has_values(spectrum) and not frame.all_finite(spectrum):
+def _by_blocks(system: Dplr, B: Array, C: Array, L: int) -> Array:
+    """The row recurrence in compiled code, some steps at a time, in double precision."""
+    from ssm._numba_companion import threads
+    from ssm._numba_dplr_kernel import kernels
+
+    frame, N, r = system.frame, system.order, system.rank
+    block = min(_BLOCK, 2 ** max(2, round(math.log2(L) / 2 - 1)))
+    whole = not system.conj
+    systems = system.discrete_rows(B, C, np.complex128)
+    M, blocks = len(systems), -(-L // block)
+    rows: np.ndarray = np.empty((M, blocks, block * (1 + whole)))
+    with threads(M, (2 + 4 * r) * (1 + whole) * N * L):
+        kernels(systems, r, whole, block, rows)
+    K = rows.view(np.complex128) if whole else rows
+    K = K.reshape(*system.batch, blocks * block)[..., :L]
+    K = K.real if system.is_real else K
+    host, _ = frame.to_host()
+    _check_values(host, K, L, is_tilde=False)
+    return frame.from_host(np.ascontiguousarray(host.cast(K)))
+
+
+def _check_values(frame: Frame, values: Array, L: int, is_tilde: bool) -> None:
+    if frame.has_values(values) and not frame.all_finite(values):
         if is_tilde:
             raise ValueError(
                 "Lambda must have no mode whose bilinear image is an L-th root of unity when"

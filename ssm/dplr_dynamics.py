@@ -186,16 +186,9 @@ def _compiled(system: Dplr, u: Array, B: Array, C: Array, x: Array) -> tuple[Arr
     from ssm._numba_dplr import recurrence
 
     frame, N, r = system.frame, system.order, system.rank
-    delta, E, G = system.bilinear()
     M, L = math.prod(system.batch), u.shape[-1]
     kind = np.complex64 if frame.single else np.complex128
-    systems = np.empty((M, 3 + 2 * r, N), kind)
-    vectors = ((0, delta), (1, system.bilinear_input(B)), (2, C))
-    stacks = ((3, E), (3 + r, G))
-    for row, vector in vectors:
-        systems.reshape(*system.batch, -1, N)[..., row, :] = np.asarray(vector)
-    for row, stack in stacks:
-        systems.reshape(*system.batch, -1, N)[..., row : row + r, :] = np.asarray(stack)
+    systems = system.discrete_rows(B, C, kind)
     state = np.array(np.broadcast_to(np.asarray(x), (*system.batch, N)).reshape(M, N), kind)
     signals = np.ascontiguousarray(np.broadcast_to(np.asarray(u), (*system.batch, L)))
     y = np.empty((M, L if system.conj else 2 * L), signals.dtype)

@@ -69,14 +69,19 @@ def test_every_kind_of_array(xp, rng, L, r):
 @pytest.mark.parametrize("L", [1023, 1024])
 @pytest.mark.parametrize("dt", [1e-3, 1e-1])
 def test_single_precision_is_within_1e_6(rng, measure, N, L, dt):
-    """Against double precision on the same, rounded, parameters: 1e-6 of the largest entry where
-    the modes add up, 1e-5 where a random read-out makes them cancel."""
+    """Against double precision on the same, rounded, parameters: rounding of the result alone by
+    blocks of rows; by the generating function, which gradients go through, 1e-6 of the largest
+    entry where the modes add up, 1e-5 where a random read-out makes them cancel."""
     Lambda, P, B, _ = nplr(measure, N)
     random = rng.standard_normal(N // 2) + 1j * rng.standard_normal(N // 2)
     for C, bound in ((np.ones(N // 2) + 0j, 1e-6), (random, 1e-5)):
         single = [a.astype(np.complex64) for a in (Lambda, P, B, C)]
         K = dplr_kernel(*single, L, dt=dt)
         exact = dplr_kernel(*(a.astype(np.complex128) for a in single), L, dt=dt)
+        assert K.dtype == np.float32
+        assert np.abs(K - exact).max() < 1e-7 * np.abs(exact).max()
+        leaves = [torch.tensor(a, requires_grad=True) for a in single]
+        K = dplr_kernel(*leaves, L, dt=dt).detach().numpy()
         assert K.dtype == np.float32
         assert np.abs(K - exact).max() < bound * np.abs(exact).max()
 
@@ -238,6 +243,29 @@ def test_strided_and_expanded_input(rng):
     shared = (np.broadcast_to(a[:1], a.shape) for a in (Lambda, P, B, C))
     expanded = dplr_kernel(*shared, 50, dt=0.1)
     np.testing.assert_allclose(expanded, np.broadcast_to(K[:1], K.shape), atol=1e-13)
+
+
+@pytest.mark.parametrize("conj", [True, False])
+@pytest.mark.parametrize("L", [7, 1500])
+def test_rows_and_generating_function_agree(rng, L, conj):
+    """Two independent ways: powers of the discrete matrix, and its resolvent at damped points."""
+    arrays = _system(rng, (2,), r=2)
+    tracked = dplr_kernel(*(torch.tensor(a).requires_grad_() for a in arrays), L, dt=0.1, conj=conj)
+    K = dplr_kernel(*arrays, L, dt=0.1, conj=conj)
+    bound = 1e-12 * np.abs(K).max()
+    np.testing.assert_allclose(tracked.detach().numpy(), K, rtol=0, atol=bound)
+
+
+def test_growing_systems(rng):
+    """As far as their kernels are finite, though a whole number of blocks would not be."""
+    Lambda, P, B, C = np.full(3, 4 + 1j), np.zeros((0, 3)), np.ones(3), np.ones(3)
+    z = (1 + Lambda[0] / 4) / (1 - Lambda[0] / 4)
+    L = int(np.log(1e307) / np.log(abs(z)))
+    K = dplr_kernel(Lambda, P, B, C, L, dt=0.5)
+    expected = dplr_kernel(Lambda, P, B, C * z ** (L - 3), 3, dt=0.5)
+    np.testing.assert_allclose(K[-3:], expected, rtol=1e-10)
+    with pytest.raises(ValueError, match="L is too large"):
+        dplr_kernel(Lambda, P, B, C, L + 20, dt=0.5)
 
 
 def test_no_systems():
