@@ -6,7 +6,7 @@ double precision as every other does.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -23,7 +23,7 @@ _LEAST_DECAY = 1e-4
 class ModalLayer(SequenceLayer):
     """Layer of single-input single-output systems with modes Lambda, and vectors B and C."""
 
-    state_parameters = ("log_dt", "raw_real_part", "imag_part", "B")
+    state_parameters: ClassVar[tuple[str, ...]] = ("log_dt", "raw_real_part", "imag_part", "B")
 
     def __init__(
         self,

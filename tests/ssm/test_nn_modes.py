@@ -7,9 +7,17 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from ssm import s4d_init, vandermonde_kernel  # noqa: E402
+from ssm import (  # noqa: E402
+    dense_kernel,
+    discretize,
+    dplr_c_tilde,
+    dplr_to_dense,
+    hippo_matrices,
+    s4d_init,
+    vandermonde_kernel,
+)
 from ssm.diagonal import INITIALISATIONS, TRANSFORMS  # noqa: E402
-from ssm.nn import S4D  # noqa: E402
+from ssm.nn import S4, S4D  # noqa: E402
 
 DOUBLE = torch.float64
 
@@ -70,3 +78,63 @@ def test_a_step_remembers_as_long_as_the_convolution():
         for t in range(6000):
             y_t, state = step(u[t], state)
     torch.testing.assert_close(y_t, y[-1], rtol=0, atol=1e-5 * float(y.abs().max()))
+
+
+@pytest.mark.parametrize("init", ["fourier_decay", "fout", "lagt", "legs", "legt"])
+def test_s4_starts_at_the_hippo_system(init):
+    layer = S4(2, 8, init=init, real_part="none", rng=0, dtype=DOUBLE)
+    P, B, C = (torch.view_as_complex(x.detach()) for x in (layer.P, layer.B, layer.C))
+    dense = dplr_to_dense(layer.Lambda.detach(), P, B, C)
+    A, B = hippo_matrices(init, 8)
+    s = np.arange(1.0, 5.0)
+    for system in range(2):
+        M, b, _ = (x[system].numpy() for x in dense)
+        # What orthogonally similar systems have in common.
+        np.testing.assert_allclose(np.poly(M), np.poly(A), rtol=1e-8, atol=1e-6)
+        for value in s:
+            ours, theirs = (
+                vector @ np.linalg.solve(value * np.eye(8) - matrix, vector)
+                for matrix, vector in ((M, b), (A, B))
+            )
+            np.testing.assert_allclose(ours, theirs, rtol=1e-9)
+    stable = S4(2, 8, init=init, rng=0, dtype=DOUBLE)
+    shift = (stable.Lambda - layer.Lambda).detach()
+    undamped = init in ("fourier_decay", "fout", "lagt", "legt")
+    torch.testing.assert_close(shift, torch.full_like(shift, -1e-4 if undamped else 0))
+
+
+def test_s4_is_convolution_with_the_kernel_of_its_dense_system():
+    layer = S4(3, 6, rng=0, dtype=DOUBLE)
+    P, B, C = (torch.view_as_complex(x.detach()) for x in (layer.P, layer.B, layer.C))
+    A, B, C = dplr_to_dense(layer.Lambda.detach(), P, B, C)
+    A, B = discretize(A, B, layer.dt.detach(), method="bilinear")
+    K = dense_kernel(A, B, C, 40)
+    impulse = torch.zeros(40, 3, dtype=DOUBLE)
+    impulse[0] = 1
+    y = layer(impulse).detach()
+    torch.testing.assert_close(y[1:], K.mT[1:], rtol=0, atol=1e-12)
+    torch.testing.assert_close(y[0], K[:, 0] + layer.D.detach(), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("length", [1, 25, 40])
+def test_a_learnt_c_tilde_is_that_of_its_c(length):
+    layer = S4(2, 8, dt_min=0.02, rng=0, dtype=DOUBLE)
+    twin = S4(2, 8, length=25, dt_min=0.02, rng=1, dtype=DOUBLE)
+    twin.load_state_dict(layer.state_dict())
+    with torch.no_grad():
+        C = torch.view_as_complex(layer.C)
+        P = torch.view_as_complex(layer.P)
+        tilde = dplr_c_tilde(layer.Lambda, P, C, 25, dt=layer.dt)
+        twin.C.copy_(torch.view_as_real(tilde))
+        K = layer.kernel(length)
+        torch.testing.assert_close(twin.kernel(length), K, rtol=0, atol=1e-10 * float(K.max()))
+
+
+def test_s4_stays_stable_whatever_its_correction():
+    layer = S4(4, 8, rng=0, dtype=DOUBLE)
+    with torch.no_grad():
+        layer.P.normal_(0, 5)
+        layer.raw_real_part.normal_(0, 2)
+        vectors = (torch.view_as_complex(x) for x in (layer.P, layer.B, layer.C))
+        A, _, _ = dplr_to_dense(layer.Lambda, *vectors)
+    assert (torch.linalg.eigvals(A).real < 0).all()
