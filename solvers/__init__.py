@@ -5,6 +5,7 @@ from solvers.gp_pde import (
     kernel_derivative_matrix,
     kernel_differentiation_matrix,
     spectral_density,
+    spectral_init,
     spectral_mixture_kernel,
     student_t_to_matern,
 )
@@ -70,6 +71,7 @@ __all__ = [
     "solve_riesz_bvp",
     "solve_riesz_bvp_2d",
     "spectral_density",
+    "spectral_init",
     "spectral_mixture_kernel",
     "student_t_to_matern",
 ]

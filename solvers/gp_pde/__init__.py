@@ -6,6 +6,7 @@ from solvers.gp_pde.derivative_matrices import (
 )
 from solvers.gp_pde.gphm import gphm_objective
 from solvers.gp_pde.kronecker_gp import KroneckerGP, KroneckerPosterior
+from solvers.gp_pde.periodogram import spectral_init
 from solvers.gp_pde.spectral_mixture import (
     SpectralMixture,
     spectral_density,
@@ -21,6 +22,7 @@ __all__ = [
     "kernel_derivative_matrix",
     "kernel_differentiation_matrix",
     "spectral_density",
+    "spectral_init",
     "spectral_mixture_kernel",
     "student_t_to_matern",
 ]
