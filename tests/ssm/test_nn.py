@@ -12,11 +12,12 @@ torch = pytest.importorskip("torch")
 
 from torch.func import functional_call, stack_module_state, vmap  # noqa: E402
 
-from ssm.nn import S4, S4D, optimizer_groups  # noqa: E402
+from ssm.nn import S4, S4D, CompanionSSM, optimizer_groups  # noqa: E402
 
 DOUBLE = torch.float64
 # One of each, and those that take another path.
 LAYERS = {
+    "CompanionSSM": lambda **kw: CompanionSSM(3, 8, **kw),
     "S4": lambda **kw: S4(3, 8, **kw),
     "S4-length": lambda **kw: S4(3, 8, init="legt", length=20, dt_min=0.02, **kw),
     "S4D": lambda **kw: S4D(3, 8, **kw),
@@ -24,6 +25,7 @@ LAYERS = {
 }
 STEEP = {"dt_min": 0.05, "dt_max": 0.5}
 SMALL = {
+    "CompanionSSM": lambda **kw: CompanionSSM(2, 3, **kw),
     "S4": lambda **kw: S4(2, 4, **STEEP, **kw),
     "S4-length": lambda **kw: S4(2, 2, init="legt", length=8, **STEEP, **kw),
     "S4D": lambda **kw: S4D(2, 4, init="inv", **STEEP, **kw),
@@ -233,6 +235,9 @@ def test_bad_steps_are_refused(make):
 
 
 OPTIONS = [
+    (CompanionSSM, {"channels": 0}, ValueError, "channels must be at least 1"),
+    (CompanionSSM, {"state_size": -1}, ValueError, "state_size must be at least 1"),
+    (CompanionSSM, {"init": "zero"}, ValueError, "init must be one of"),
     (S4D, {"channels": 0}, ValueError, "channels must be at least 1"),
     (S4D, {"channels": 2.0}, TypeError, "channels must be an integer"),
     (S4D, {"state_size": 0}, ValueError, "state_size must be at least 1"),
