@@ -12,15 +12,12 @@ _OLDEST = (7, 0)
 
 
 def triton_runs(frame: Frame, *arrays: Array) -> bool:
-    """Whether Triton kernels may take ``arrays``: CUDA tensors that no gradient is recorded of.
+    """Whether Triton kernels may take ``arrays``: CUDA tensors, where Triton is there.
 
-    Tensors inside ``torch.compile`` or a ``torch.func`` transform have no memory to read.
+    Tensors inside ``torch.compile`` or a ``torch.func`` transform have no memory to read. What a
+    kernel does is not recorded: it belongs into operations whose gradients are written down.
     """
     if not frame.is_torch or frame.device.type != "cuda":
-        return False
-    import torch
-
-    if torch.is_grad_enabled() and any(array.requires_grad for array in arrays):
         return False
     return all(frame.has_values(array) for array in arrays) and _has_triton(frame.device)
 

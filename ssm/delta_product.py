@@ -84,8 +84,8 @@ def delta_rule(
         call with few tokens needs, and records every step when gradients are wanted.
     chunk : int
         Tokens in a chunk; the result does not depend on it but for rounding. Compiled code, which
-        runs NumPy arrays and CPU tensors without gradient, cuts chunks of its own if they are
-        shorter.
+        runs NumPy arrays, CPU tensors without gradient, and CUDA tensors where Triton is there,
+        cuts chunks of its own if they are shorter.
     check : bool
         Refuse gains outside of [0, 2], and keys with a gain that are not unit vectors.
 
@@ -175,11 +175,12 @@ def _by_chunks(
     state: Array,
     C: int,
 ) -> tuple[Array, Array]:
-    from ssm._torch_delta import ChunkedDelta
+    from ssm._torch_delta import ChunkedDelta, chunk_length
 
     xp = frame.xp
     batch, T = q.shape[:-2], q.shape[-2]
     n_h = k.shape[-2] // T
+    C = chunk_length(frame, k, C, n_h)
     # A token without gain changes nothing, so that the last chunk is filled up with such tokens.
     missing = -T % C
     q = _split(frame, q, missing, C)
