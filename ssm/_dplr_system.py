@@ -12,8 +12,6 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from numerics.arrays import Array, Frame, as_arrays, broadcast_batch, check_positive, check_shape
 
 _ROOT = math.sqrt(2)
@@ -75,24 +73,25 @@ class Dplr:
             left = xp.linalg.solve(capacitance, left)
         return (1 + x) * d, left, 2 * right * d[..., None, :]
 
-    def bilinear_input(self, B: Array) -> Array:
+    def bilinear_input(self, B: Array, discrete: tuple[Array, Array, Array] | None = None) -> Array:
         r""":math:`\bar B = (I - hA)^{-1} \Delta B`, which is :math:`h(\bar A + I) B`."""
         xp = self.frame.xp
-        delta, E, G = self.bilinear()
+        delta, E, G = self.bilinear() if discrete is None else discrete
         read = self.real_part(xp.sum(G * B[..., None, :], axis=-1))
         moved = delta * B - xp.sum(E * read[..., None], axis=-2)
         return self.dt[..., None] / 2 * (moved + B)
 
-    def discrete_rows(self, B: Array, C: Array, kind: Any) -> np.ndarray:
-        r"""For compiled code, (M, 3 + 2r, N): :math:`\delta, \bar B, C`, then E, then G."""
-        delta, E, G = self.bilinear()
-        r, N = self.rank, self.order
-        out = np.empty((*self.batch, 3 + 2 * r, N), kind)
-        for row, vector in enumerate((delta, self.bilinear_input(B), C)):
-            out[..., row, :] = np.asarray(vector)
-        for row, stack in ((3, E), (3 + r, G)):
-            out[..., row : row + r, :] = np.asarray(stack)
-        return out.reshape(math.prod(self.batch), 3 + 2 * r, N)
+    def discrete_rows(self, B: Array, C: Array) -> Array:
+        r"""For compiled code, complex (M, 3 + 2r, N): :math:`\delta, \bar B, C`, then E, then G."""
+        xp = self.frame.xp
+        delta, E, G = discrete = self.bilinear()
+        vectors = (delta, self.bilinear_input(B, discrete), C)
+        parts = [
+            xp.broadcast_to(xp.astype(part, xp.complex128), (*self.batch, *part.shape[-2:]))
+            for part in (*(vector[..., None, :] for vector in vectors), E, G)
+        ]
+        rows = xp.concat(parts, axis=-2)
+        return xp.reshape(rows, (math.prod(self.batch), *rows.shape[-2:]))
 
     def dense(self) -> Array:
         """Matrix of the whole system, real for pairs."""

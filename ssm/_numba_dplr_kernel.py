@@ -19,7 +19,7 @@ from ssm._numba_dplr import _add, _dot_imag, _dot_real
 
 
 @njit(cache=True, fastmath={"contract"})
-def _accumulate(out, coefficients, rows):
+def accumulate(out, coefficients, rows):
     """Add all rows, each times its coefficient, to ``out``, eight of them at a time."""
     i, count, width = 0, coefficients.size, out.size
     while i + 8 <= count:
@@ -69,11 +69,11 @@ def _columns(re, im, rank, whole, x, first, apart, columns):
 
 
 @njit(cache=True)
-def _blocks(system, rank, whole, rows, columns):
-    """Fill the rows C (A^m)^b, (blocks, 2N), and the columns A^j B of one system."""
-    blocks, N = rows.shape[0], system.shape[1]
+def block_matrices(system, rank, whole, m, columns):
+    r"""Fill the columns of :math:`\bar B`; matrices that read and update rows, and :math:`\delta^m`."""
+    N = system.shape[1]
     each = 2 if whole else 1
-    m, width = columns.shape[1] // each, each * rank
+    width = each * rank
     re, im = system.real.copy(), system.imag.copy()
     _columns(re, im, rank, whole, system[1], 0, each, columns)
     reading, updating = np.empty((2 * N, m * width)), np.empty((m * width, 2 * N))
@@ -88,16 +88,25 @@ def _blocks(system, rank, whole, rows, columns):
             if whole:
                 updating[row + 1, :N], updating[row + 1, N:] = -g.imag, g.real
         power *= system[0]
+    return reading, updating, power
+
+
+@njit(cache=True, fastmath={"contract"})
+def run_blocks(system, power, reading, updating, rows, reads):
+    r"""Fill the rows :math:`C \bar A^{mb}` (blocks, 2N), and what was read of each but the last.
+
+    ``reads`` has a row for each block, or one for all in turn.
+    """
+    N = system.shape[1]
     rows[0, :N], rows[0, N:] = system[2].real, system[2].imag
-    read = np.empty(m * width)
-    for b in range(1, blocks):
-        before, row = rows[b - 1], rows[b]
+    for b in range(1, rows.shape[0]):
+        before, row, read = rows[b - 1], rows[b], reads[min(b, reads.shape[0]) - 1]
         read[:] = 0
-        _accumulate(read, before, reading)
+        accumulate(read, before, reading)
         for n in range(N):
             row[n] = power[n].real * before[n] - power[n].imag * before[N + n]
             row[N + n] = power[n].real * before[N + n] + power[n].imag * before[n]
-        _accumulate(row, read, updating)
+        accumulate(row, read, updating)
 
 
 @njit(cache=True, parallel=True)
@@ -110,5 +119,7 @@ def kernels(systems, rank, whole, m, out):
     for s in prange(M):
         size = 2 * systems.shape[2]
         rows, columns = np.empty((blocks, size)), np.empty((size, width))
-        _blocks(systems[s], rank, whole, rows, columns)
+        reading, updating, power = block_matrices(systems[s], rank, whole, m, columns)
+        reads = np.empty((1, reading.shape[1]))
+        run_blocks(systems[s], power, reading, updating, rows, reads)
         np.dot(rows, columns, out[s])

@@ -33,10 +33,10 @@ import numpy as np
 import scipy.fft
 
 from numerics.arrays import Array, Frame, as_integer
-from ssm._cauchy_sums import cauchy_sums, sums_values
+from ssm._cauchy_sums import cauchy_sums, on_host, sums_values
+from ssm._dplr_rows import kernel_rows
 from ssm._dplr_system import Dplr, checked_system
 
-_BLOCK = 32
 _DAMPING = 1.0
 
 
@@ -84,8 +84,8 @@ def dplr_kernel(
     Returns
     -------
     array, shape (..., L)
-        Real when ``conj`` or when all input is real; else complex. In single precision the sums
-        are single and their denominators double.
+        Real when ``conj`` or when all input is real; else complex. For single precision the sums
+        of the generating function are single, and their denominators double.
 
     Raises
     ------
@@ -97,14 +97,13 @@ def dplr_kernel(
 
     Notes
     -----
-    O(r N L) operations and O(L) memory for each system. NumPy arrays, and CPU tensors that need no
-    gradient, go through compiled code: with C by the rows :math:`C \bar A^l`, in double precision
-    throughout, with :math:`\tilde C` by the generating function. Where a gradient is needed, and on
-    a device, it is always the generating function, and :math:`\tilde C` takes
-    :math:`O(N^3 \log L)` operations more unless it is given; gradients are analytic sums of the
-    same kind. With ``C_is_tilde`` a mode of ``Lambda`` whose image lies at a distance
-    :math:`\epsilon` of an L-th root of unity amplifies rounding by :math:`1/\epsilon`; without it
-    none lies that close.
+    O(r N L) operations and O(L) memory for each system. NumPy arrays and CPU tensors go through
+    compiled code: with C by the rows :math:`C \bar A^l`, in double precision throughout, with
+    :math:`\tilde C` by the generating function. On a device and inside torch's transforms it is
+    always the generating function, and :math:`\tilde C` takes :math:`O(N^3 \log L)` operations
+    more unless it is given. Gradients are analytic, of the order of the kernel's own work. With
+    ``C_is_tilde`` a mode of ``Lambda`` whose image lies at a distance :math:`\epsilon` of an L-th
+    root of unity amplifies rounding by :math:`1/\epsilon`; without it none lies that close.
 
     References
     ----------
@@ -272,8 +271,8 @@ def _c_tilde(system: Dplr, C: Array, L: int, damping: float, inverse: bool = Fal
 def _kernel(system: Dplr, B: Array, C: Array, L: int, is_tilde: bool) -> Array:
     frame = system.frame
     arrays = (system.Lambda, system.P, system.Q, system.dt, B, C)
-    if not is_tilde and frame.runs_on_host(*arrays):
-        return _by_blocks(system, B, C, L)
+    if not is_tilde and on_host(frame) and all(map(frame.has_values, arrays)):
+        return _by_rows(system, B, C, L)
     damping = 0.0 if is_tilde else _DAMPING
     if not is_tilde:
         C = _c_tilde(system, C, L, damping)
@@ -294,25 +293,19 @@ def _kernel(system: Dplr, B: Array, C: Array, L: int, is_tilde: bool) -> Array:
     return K.reshape((*system.batch, L))
 
 
-def _by_blocks(system: Dplr, B: Array, C: Array, L: int) -> Array:
-    """The row recurrence in compiled code, some steps at a time, in double precision."""
-    from ssm._numba_companion import threads
-    from ssm._numba_dplr_kernel import kernels
+def _by_rows(system: Dplr, B: Array, C: Array, L: int) -> Array:
+    """The row recurrence in compiled code, in double precision."""
+    frame, rows = system.frame, system.discrete_rows(B, C)
+    if frame.runs_on_host(rows):
+        _, (rows,) = frame.to_host(rows)
+        K = frame.from_host(kernel_rows(rows, system.conj, L))
+    else:
+        from ssm._torch_dplr import DplrKernel
 
-    frame, N, r = system.frame, system.order, system.rank
-    block = min(_BLOCK, 2 ** max(2, round(math.log2(L) / 2 - 1)))
-    whole = not system.conj
-    systems = system.discrete_rows(B, C, np.complex128)
-    M, blocks = len(systems), -(-L // block)
-    rows: np.ndarray = np.empty((M, blocks, block * (1 + whole)))
-    with threads(M, (2 + 4 * r) * (1 + whole) * N * L):
-        kernels(systems, r, whole, block, rows)
-    K = rows.view(np.complex128) if whole else rows
-    K = K.reshape(*system.batch, blocks * block)[..., :L]
-    K = K.real if system.is_real else K
-    host, _ = frame.to_host()
-    _check_values(host, K, L, is_tilde=False)
-    return frame.from_host(np.ascontiguousarray(host.cast(K)))
+        K = DplrKernel.apply(rows, L, system.conj, frame)
+    _check_values(frame, K, L, is_tilde=False)
+    K = frame.xp.real(K) if system.is_real else K
+    return frame.xp.reshape(frame.cast(K), (*system.batch, L))
 
 
 def _check_values(frame: Frame, values: Array, L: int, is_tilde: bool) -> None:

@@ -167,8 +167,8 @@ def dplr_recurrence(
 
 def _few_steps(system: Dplr, u: Array, B: Array, C: Array, x: Array) -> tuple[Array, Array]:
     xp = system.frame.xp
-    delta, E, G = system.bilinear()
-    Bd = system.bilinear_input(B)
+    delta, E, G = discrete = system.bilinear()
+    Bd = system.bilinear_input(B, discrete)
     x = xp.broadcast_to(x, (*system.batch, system.order))
     outputs = []
     for k in range(u.shape[-1]):
@@ -188,7 +188,7 @@ def _compiled(system: Dplr, u: Array, B: Array, C: Array, x: Array) -> tuple[Arr
     frame, N, r = system.frame, system.order, system.rank
     M, L = math.prod(system.batch), u.shape[-1]
     kind = np.complex64 if frame.single else np.complex128
-    systems = system.discrete_rows(B, C, kind)
+    systems = np.ascontiguousarray(system.discrete_rows(B, C), dtype=kind)
     state = np.array(np.broadcast_to(np.asarray(x), (*system.batch, N)).reshape(M, N), kind)
     signals = np.ascontiguousarray(np.broadcast_to(np.asarray(u), (*system.batch, L)))
     y = np.empty((M, L if system.conj else 2 * L), signals.dtype)

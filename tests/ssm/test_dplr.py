@@ -64,26 +64,27 @@ def test_every_kind_of_array(xp, rng, L, r):
     np.testing.assert_allclose(K, expected, atol=xp.tol / 100 * np.abs(expected).max())
 
 
+@pytest.mark.filterwarnings("ignore:There is a performance drop")
 @pytest.mark.parametrize("measure", ["legs", "legt", "lagt", "fout", "fourier_decay"])
 @pytest.mark.parametrize("N", [16, 64])
 @pytest.mark.parametrize("L", [1023, 1024])
 @pytest.mark.parametrize("dt", [1e-3, 1e-1])
 def test_single_precision_is_within_1e_6(rng, measure, N, L, dt):
-    """Against double precision on the same, rounded, parameters: rounding of the result alone by
-    blocks of rows; by the generating function, which gradients go through, 1e-6 of the largest
-    entry where the modes add up, 1e-5 where a random read-out makes them cancel."""
+    """Against double precision on the same, rounded, parameters: by rows only the result is
+    rounded; by the generating function, which transforms and devices go through, 1e-6 of the
+    largest entry where the modes add up, 1e-5 where a random read-out makes them cancel."""
     Lambda, P, B, _ = nplr(measure, N)
     random = rng.standard_normal(N // 2) + 1j * rng.standard_normal(N // 2)
-    for C, bound in ((np.ones(N // 2) + 0j, 1e-6), (random, 1e-5)):
-        single = [a.astype(np.complex64) for a in (Lambda, P, B, C)]
-        K = dplr_kernel(*single, L, dt=dt)
-        exact = dplr_kernel(*(a.astype(np.complex128) for a in single), L, dt=dt)
-        assert K.dtype == np.float32
-        assert np.abs(K - exact).max() < 1e-7 * np.abs(exact).max()
-        leaves = [torch.tensor(a, requires_grad=True) for a in single]
-        K = dplr_kernel(*leaves, L, dt=dt).detach().numpy()
-        assert K.dtype == np.float32
-        assert np.abs(K - exact).max() < bound * np.abs(exact).max()
+    C = np.stack((np.ones(N // 2), random))
+    single = [a.astype(np.complex64) for a in (Lambda, P, B, C)]
+    exact = dplr_kernel(*(a.astype(np.complex128) for a in single), L, dt=dt)
+    largest = np.abs(exact).max(axis=1)
+    *system, rows = map(torch.as_tensor, single)
+    by_points = torch.func.vmap(lambda row: dplr_kernel(*system, row, L, dt=dt))(rows)
+    by_rows = torch.as_tensor(dplr_kernel(*single, L, dt=dt))
+    for K, bounds in ((by_rows, (1e-7, 1e-7)), (by_points, (1e-6, 1e-5))):
+        assert K.dtype == torch.float32
+        assert np.all(np.abs(K.numpy() - exact).max(axis=1) < bounds * largest)
 
 
 @pytest.mark.parametrize("measure", ["legs", "legt", "lagt", "fout", "fourier_decay"])
@@ -155,6 +156,8 @@ def test_real_systems_give_real_kernels(xp, rng):
     np.testing.assert_allclose(xp.numpy(K), expected, atol=xp.tol * np.abs(expected).max())
     tilde = dplr_c_tilde(*given_values[:2], given_values[3], 65, dt=0.1, conj=False)
     assert np.isrealobj(xp.numpy(tilde))
+    leaves = [torch.tensor(a, requires_grad=True) for a in (Lambda, P, B, C)]
+    assert torch.autograd.gradcheck(lambda *a: dplr_kernel(*a, 9, dt=0.1, conj=False), leaves)
 
 
 def test_no_rank_is_the_vandermonde_kernel(rng):
@@ -246,14 +249,24 @@ def test_strided_and_expanded_input(rng):
 
 
 @pytest.mark.parametrize("conj", [True, False])
-@pytest.mark.parametrize("L", [7, 1500])
-def test_rows_and_generating_function_agree(rng, L, conj):
-    """Two independent ways: powers of the discrete matrix, and its resolvent at damped points."""
-    arrays = _system(rng, (2,), r=2)
-    tracked = dplr_kernel(*(torch.tensor(a).requires_grad_() for a in arrays), L, dt=0.1, conj=conj)
-    K = dplr_kernel(*arrays, L, dt=0.1, conj=conj)
-    bound = 1e-12 * np.abs(K).max()
-    np.testing.assert_allclose(tracked.detach().numpy(), K, rtol=0, atol=bound)
+@pytest.mark.parametrize(("L", "r"), [(7, 0), (7, 2), (1500, 1)])
+def test_rows_and_generating_function_agree(rng, L, r, conj):
+    """Two independent ways, in values and gradients: powers of the discrete matrix, and its
+    resolvent at points. Lengths leave the last block of the rows incomplete."""
+    arrays = (*_system(rng, (2,), r), np.array([0.1, 0.2]))
+    leaves = [torch.tensor(a, requires_grad=True) for a in arrays]
+    *system, dt = leaves
+    K = dplr_kernel(*system, L, dt=dt, conj=conj)
+    tilde = dplr_c_tilde(*system[:2], system[3], L, dt=dt, conj=conj)
+    by_points = dplr_kernel(*system[:3], tilde, L, dt=dt, conj=conj, C_is_tilde=True)
+    weights = torch.as_tensor(rng.standard_normal(K.shape))
+    torch.testing.assert_close(K, by_points, rtol=0, atol=1e-12 * float(K.detach().abs().max()))
+    gradients, expected = (
+        torch.autograd.grad((weights * kernel).abs().sum(), leaves) for kernel in (K, by_points)
+    )
+    for got, wanted in zip(gradients, expected, strict=True):
+        bound = 1e-10 * float(expected[0].abs().max())
+        torch.testing.assert_close(got, wanted, rtol=1e-10, atol=bound)
 
 
 def test_growing_systems(rng):
@@ -297,12 +310,13 @@ def test_gradients(rng, r, conj, tilde):
     assert torch.autograd.gradcheck(kernel, inputs, fast_mode=True)
 
 
-def test_gradients_of_second_order(rng):
+@pytest.mark.parametrize("tilde", [True, False])
+def test_gradients_of_second_order(rng, tilde):
     arrays = (*_system(rng, N=2), np.array(0.1))
     inputs = [torch.tensor(a, requires_grad=True) for a in arrays]
 
     def kernel(Lambda, P, B, C, dt):
-        return dplr_kernel(Lambda, P, B, C, 4, dt=dt, C_is_tilde=True)
+        return dplr_kernel(Lambda, P, B, C, 4, dt=dt, C_is_tilde=tilde)
 
     assert torch.autograd.gradgradcheck(kernel, inputs, fast_mode=True)
 
