@@ -35,6 +35,7 @@ def run(context: Context) -> Record:
         tables.append(table)
         checks += new_checks
         bars.append((kind, gains))
+    tables += _on_device(context)
     words, word_checks = _words(context)
     stability, stability_check = _stability(context)
     return context.record(
@@ -118,6 +119,93 @@ def _precision(context: Context, kind: str) -> tuple[Table, list[Check], dict[st
         f"{tokens} tokens.",
     )
     return table, checks, gains
+
+
+def _on_device(context: Context) -> list[Table]:
+    """Where there is a CUDA device: beside compiled array code and flash-linear-attention."""
+    import torch
+
+    if not torch.cuda.is_available():
+        context.skipped.append("there is no CUDA device: its tables are left out")
+        return []
+    return [_device_table(context, "cuda", n_h) for n_h in (1, 2)]
+
+
+def _device_table(context: Context, device: str, n_h: int) -> Table:
+    import torch
+
+    shape = (B, H, 1024, D) if context.quick else (8, 16, L, D)
+    batch, tokens = shape[:2], shape[2]
+    rng = context.rng
+    q = rng.standard_normal(shape)
+    k, v = rng.standard_normal((2, *batch, tokens * n_h, D))
+    k /= np.linalg.norm(k, axis=-1, keepdims=True)
+    arrays = [q, k, v, rng.uniform(0, 2, (*batch, tokens * n_h))]
+    if n_h > 1:
+        arrays.append(-rng.exponential(0.05, (*batch, tokens)))
+    double = [torch.as_tensor(x, device=device) for x in arrays]
+    single = [x.float().requires_grad_() for x in double]
+
+    def ours(q: Any, k: Any, v: Any, beta: Any, g: Any = None) -> Any:
+        return delta_rule(q, k, v, beta, g=g, n_h=n_h)[0]
+
+    forms = {"by chunks, float32": (ours, single)}
+    if n_h == 1:
+        # Inside of it there are no kernels of ours: what is compiled is the array code.
+        forms["array code in torch.compile, float32"] = torch.compile(ours), single
+    # It takes time in front of heads, and no float32.
+    half = [x.transpose(1, 2).bfloat16().contiguous().requires_grad_() for x in double]
+    if n_h == 1 and (peer := context.optional("fla.ops.delta_rule")):
+        rule = peer.chunk_delta_rule
+        forms["flash-linear-attention, bfloat16"] = (lambda *x: rule(*x, scale=1.0)[0]), half
+    elif n_h > 1 and (peer := context.optional("fla.ops.gated_delta_product")):
+        product = peer.chunk_gated_delta_product
+
+        def theirs(q: Any, k: Any, v: Any, beta: Any, g: Any) -> Any:
+            return product(q, k, v, g, beta, num_householder=n_h, scale=1.0)[0]
+
+        forms["flash-linear-attention, bfloat16"] = theirs, half
+    exact = ours(*double)
+    rows: list[tuple[Any, ...]] = []
+    for backward in (False, True):
+        calls = {
+            name: _waiting(device, function, inputs, backward)
+            for name, (function, inputs) in forms.items()
+        }
+        baseline = next(iter(calls))
+        timings = context.time_interleaved(calls, repeats=20, warmup=3, baseline=baseline)
+        for name, timing in timings.items():
+            o = calls[name]()
+            o = o.transpose(1, 2) if "flash" in name else o
+            error = float((o - exact).abs().max() / exact.abs().max())
+            what = "forward and backward" if backward else "forward"
+            rows.append((name, what, timing.ms, timing.ratio, error))
+    gated = "" if n_h == 1 else ", decays"
+    return Table(
+        f"CUDA, (B, H, L, d) = {shape}, corrections a token: {n_h}{gated}",
+        ["path", "pass", "median (ms)", "time / ours", Column("largest error", ".1e")],
+        rows,
+        note="flash-linear-attention takes numbers of 16 bits only and ours are of 32 or 64: the "
+        "precisions that both take are none. Errors of read-outs as above, against float64.",
+    )
+
+
+def _waiting(
+    device: str, function: Callable[..., Any], inputs: list[Any], backward: bool
+) -> Callable[[], Any]:
+    """The call, with gradients or without, that returns when the device is done."""
+    import torch
+
+    def called() -> Any:
+        with torch.set_grad_enabled(backward):
+            o = function(*inputs)
+        if backward:
+            torch.autograd.grad(o.sum(), inputs)
+        if device == "cuda":
+            torch.cuda.synchronize()
+        return o.detach()
+
+    return called
 
 
 def _numpy_loop(q: np.ndarray, k: np.ndarray, v: np.ndarray, beta: np.ndarray) -> np.ndarray:
