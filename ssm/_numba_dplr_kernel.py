@@ -70,7 +70,7 @@ def _columns(re, im, rank, whole, x, first, apart, columns):
 
 @njit(cache=True)
 def block_matrices(system, rank, whole, m, columns):
-    r"""Fill the columns of :math:`\bar B`; matrices that read and update rows, and :math:`\delta^m`."""
+    r"""Fill the columns of :math:`\bar B`; reading and updating matrix, :math:`\delta^m`."""
     N = system.shape[1]
     each = 2 if whole else 1
     width = each * rank
