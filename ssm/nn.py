@@ -10,12 +10,15 @@ at a time:
 * :class:`S4`, diagonal plus low-rank systems (arXiv 2111.00396);
 * :class:`S4D`, diagonal systems (arXiv 2206.11893);
 * :class:`CompanionSSM`, companion systems with a closed loop (arXiv 2303.09489);
+* :class:`DeltaProduct`, heads with matrix states that follow groups (arXiv 2502.10297);
 * :func:`optimizer_groups`, which keeps the parameters of the dynamics apart for an optimiser.
 """
 
 from ssm._companion_layer import CompanionSSM
+from ssm._delta_product_layer import DeltaProduct
 from ssm._optimizer_groups import optimizer_groups
 from ssm._s4_layer import S4
 from ssm._s4d_layer import S4D
 
-__all__ = ["CompanionSSM", "S4", "S4D", "optimizer_groups"]  # noqa: RUF022 (S4 is no constant)
+# As sorted() has them; S4 is no constant.
+__all__ = ["CompanionSSM", "DeltaProduct", "S4", "S4D", "optimizer_groups"]  # noqa: RUF022
