@@ -43,34 +43,23 @@ def rate(p: int | None) -> float:
     return 2 * math.pi * (1.0 if p is None else math.sqrt(2 * p + 1))
 
 
-def envelope_derivatives(xp: Any, t: Array, p: int | None, order: int) -> list[Array]:
-    """Derivatives of order 0 to ``order`` at t."""
+def envelope_at(xp: Any, t: Array, p: int | None) -> tuple[Array, Array]:
+    """The variable of the derivatives' polynomials at t, and the exponential that they multiply."""
     if p is None:
-        scale = xp.exp(-0.5 * t * t)
         square = t * t
-        return [
-            _with_parity(_polynomial(square, _hermite(n)[n % 2 :: 2]), t, n) * scale
-            for n in range(order + 1)
-        ]
+        return square, xp.exp(-0.5 * square)
     # Of the two slopes of |t| at 0, the right one: with it, autograd finds the even derivatives at
     # 0 that it loses with the slope 0.
     z = xp.clip(xp.where(t >= 0, t, -t), None, _NOTHING_LEFT)
-    scale = xp.exp(-z)
-    return [
-        _with_parity(_polynomial(z, _matern(p, n)[n % 2 :]), t, n) * scale for n in range(order + 1)
-    ]
+    return z, xp.exp(-z)
 
 
-def _with_parity(value: Array, t: Array, n: int) -> Array:
-    return t * value if n % 2 else value
+def derivative_polynomial(p: int | None, n: int) -> tuple[float, ...]:
+    """Coefficients of the n-th derivative, lowest power first, without t where n is odd.
 
-
-def _polynomial(x: Array, coefficients: tuple[float, ...]) -> Array:
-    """Horner's rule, lowest power first; a polynomial that is a number may stay one."""
-    value: Array = coefficients[-1]
-    for c in coefficients[-2::-1]:
-        value = value * x + c
-    return value
+    The polynomial is in t^2 for the Gaussian and in z for the Matern function.
+    """
+    return _hermite(n)[n % 2 :: 2] if p is None else _matern(p, n)[n % 2 :]
 
 
 @lru_cache(maxsize=64)

@@ -17,11 +17,11 @@ from numerics.arrays import (
     check_positive,
     check_real,
 )
-from solvers.gp_pde._envelopes import check_envelope, envelope_derivatives, rate
+from solvers.gp_pde._envelopes import check_envelope, derivative_polynomial, envelope_at, rate
 
 MAX_ORDER = 4
-# Components are taken together while their values fit into the cache (or the memory of a device).
-_TOGETHER = 2**17
+# Values that are taken together, so that they stay in the cache (or the memory of a device).
+_TOGETHER = 2**14
 _TOGETHER_ON_DEVICE = 2**26
 
 
@@ -59,33 +59,66 @@ def mixture_kernel(
     warn_single(frame, order, stacklevel=4)
     r, weights, freqs, scales = map(frame.double, (r, weights, freqs, scales))
     a, m = rate(p) * scales, (2 * math.pi) * freqs
-    Q = max(x.shape[-1] for x in (weights, a, m))
-    size = math.prod(broadcast_batch(r=tuple(r.shape), mixture=tuple((weights + a + m).shape[:-1])))
+    even, odd = _polynomials(weights, a, m, p, order)
+    xp = frame.xp
+    if a.ndim > 1 or weights.ndim > 1 or m.ndim > 1:
+        return frame.cast(_sum(xp, r[..., None], a, m, even, odd, p, order))
+    points = xp.reshape(r, (-1,))
     limit = _TOGETHER if str(frame.device).startswith("cpu") else _TOGETHER_ON_DEVICE
-    step = max(1, limit // max(size, 1))
-    total = None
-    for first in range(0, Q, step):
-        group = [x[..., first : first + step] for x in (weights, a, m)]
-        part = _components(frame.xp, r[..., None], group, p, order)
-        total = part if total is None else total + part
-    return frame.cast(total)
+    step = max(1, limit // weights.shape[0])
+    parts = [
+        _sum(xp, points[first : first + step, None], a, m, even, odd, p, order)
+        for first in range(0, max(points.shape[0], 1), step)
+    ]
+    return frame.cast(xp.reshape(parts[0] if len(parts) == 1 else xp.concat(parts), r.shape))
 
 
-def _components(xp: Any, r: Array, mixture: list[Array], p: int | None, order: int) -> Array:
-    """Sum over the last axis of the derivatives of the components."""
-    weights, a, m = mixture
-    envelopes = envelope_derivatives(xp, a * r, p, order)
-    phase = m * r
-    # cos(x + j pi/2) is cos, -sin, -cos, sin: one factor for the even j, one for the odd.
-    factors = [0.0, 0.0]
+def _polynomials(
+    weights: Array, a: Array, m: Array, p: int | None, order: int
+) -> tuple[list[Array], list[Array]]:
+    """Coefficients of what the cosine and the sine are multiplied by, for each component."""
+    factors: tuple[list[Array], list[Array]] = ([], [])
     for j in range(order + 1):
+        # cos(x + j pi/2) is cos, -sin, -cos, sin.
         sign = -1.0 if j % 4 in (1, 2) else 1.0
-        coefficient = sign * math.comb(order, j) * weights * a ** (order - j) * m**j
-        factors[j % 2] = factors[j % 2] + coefficient * envelopes[order - j]
-    value = factors[0] * xp.cos(phase)
-    if order:
-        value = value + factors[1] * xp.sin(phase)
-    return xp.sum(value, axis=-1)
+        scale = sign * math.comb(order, j) * weights * a ** (order - j) * m**j
+        terms = [c * scale for c in derivative_polynomial(p, order - j)]
+        other = factors[j % 2]
+        shared = min(len(terms), len(other))
+        longer = terms if len(terms) > len(other) else other
+        factors[j % 2][:] = [x + y for x, y in zip(terms, other, strict=False)] + longer[shared:]
+    return factors
+
+
+def _sum(
+    xp: Any,
+    r: Array,
+    a: Array,
+    m: Array,
+    even: list[Array],
+    odd: list[Array],
+    p: int | None,
+    order: int,
+) -> Array:
+    """Sum over the last axis of the derivatives of the components."""
+    t, phase = a * r, m * r
+    x, decay = envelope_at(xp, t, p)
+    by_cosine, by_sine = _horner(even, x), _horner(odd, x) if odd else None
+    if order % 2:
+        by_cosine = t * by_cosine
+    elif odd:
+        by_sine = t * by_sine
+    value = by_cosine * xp.cos(phase)
+    if odd:
+        value = value + by_sine * xp.sin(phase)
+    return xp.sum(value * decay, axis=-1)
+
+
+def _horner(coefficients: list[Array], x: Array) -> Array:
+    value = coefficients[-1]
+    for c in coefficients[-2::-1]:
+        value = value * x + c
+    return value
 
 
 def mixture_density(

@@ -96,9 +96,9 @@ class StudentTMixtureKernel(SpectralMixtureKernel):
                 f"got {tuple(x1.shape)}"
             )
         r = x1 - x2 if diag else x1.unsqueeze(-2) - x2.unsqueeze(-3)
-        # Parameters get an axis of length one for each axis of points.
-        ones = (1,) if diag else (1, 1)
         weights = self.mixture_weights
+        # Beside batch axes, parameters have one of length one for each axis of points.
+        ones = (1,) * (weights.ndim > 1) * (1 if diag else 2)
         weights = weights.reshape(*weights.shape[:-1], *ones, weights.shape[-1])
         factors = []
         for j in range(d):
