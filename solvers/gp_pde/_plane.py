@@ -1,0 +1,256 @@
+r"""Equations on boxes of two and three axes, by spectral-mixture features on each axis.
+
+The bases of the axes, :mod:`solvers.gp_pde._axis_basis`, turn an equation with constant
+coefficients into a Sylvester equation, solved by the eigen-decompositions of one matrix an axis,
+:mod:`solvers.gp_pde._sylvester`. Three axes differ from two only in the number of products: in
+24 GiB, a direct solution has some 800 unknowns an axis in three dimensions (about ten tensors of
+:math:`8 r^3` bytes), GMRES, which holds sixty more, about 300; two axes are bounded by time, not
+memory.
+
+The spectrum comes from the data, :mod:`solvers.gp_pde._plane_spectrum`. Layers at the ends, which
+the lines of the data do not show, are looked for when the residual asks for it.
+
+References: Fang, Cooley, Long, Li, Kirby, Zhe, arXiv 2311.04465.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+
+from numerics.arrays import frame_like
+from numerics.convergence import ConvergenceWarning
+from solvers.gp_pde._axis_basis import CUTOFF
+from solvers.gp_pde._plane_edges import missing_edges, split_edges, with_other_edges
+from solvers.gp_pde._plane_newton import PlaneIteration, linear_by_gmres, newton
+from solvers.gp_pde._plane_posterior import PlanePosterior
+from solvers.gp_pde._plane_spectrum import plane_kernels
+from solvers.gp_pde._plane_system import PlaneSystem, Terms, mean_terms, plane_system
+from solvers.gp_pde._problem import Edge, Problem
+from solvers.gp_pde._sylvester import along
+from solvers.gp_pde.solution import PDESolution
+
+_GOOD = 1e-9
+_COMPATIBLE = 1e-6
+_CONSTANT = 1 - 1e-6
+
+
+@dataclass(frozen=True)
+class _Solved:
+    system: PlaneSystem
+    iteration: PlaneIteration
+    residual: float
+    badness: float
+
+
+def solve_plane(problem: Problem) -> PDESolution:
+    """Solve a problem on a box of two or more axes.
+
+    Raises
+    ------
+    ValueError
+        If the conditions do not determine the solution, or a singular equation has none.
+
+    Warns
+    -----
+    ConvergenceWarning
+        If Newton's steps or an inner iteration stop before their tolerance.
+    RuntimeWarning
+        If the solution is determined but for a constant: that of mean zero is returned.
+    """
+    if any(problem.noise) or problem.observations is not None:
+        raise ValueError("noise and observations need a problem on one axis")
+    terms = mean_terms(problem)
+    solved = _solve_exact(problem, terms)
+    system, iteration = solved.system, solved.iteration
+    if not iteration.converged:
+        warnings.warn(
+            f"{iteration.iterations} iterations were not enough: the last relative change was "
+            f"{iteration.history[-1] if iteration.history else np.nan:.1e}",
+            ConvergenceWarning,
+            stacklevel=3,
+        )
+    u = system.on_grid(iteration.coefficients)
+    amplitude = 1.0 if problem.kernels is not None else _amplitude(system, u)
+    posterior = PlanePosterior(system.bases, iteration.coefficients, amplitude)
+    return PDESolution(
+        u=u,
+        residual_norm=solved.residual,
+        residual_off_grid=problem.source is not None,
+        newton_history=iteration.history,
+        iterations=iteration.iterations,
+        converged=iteration.converged,
+        nugget=CUTOFF,
+        freqs=tuple(np.asarray(kernel.freqs) for kernel in system.kernels),
+        kernels=system.kernels,
+        extension=tuple(
+            basis.features.period / length
+            for basis, length in zip(system.bases, problem.lengths, strict=True)
+        ),
+        log_evidence=None,
+        method="features",
+        grids=problem.grids,
+        posterior=posterior,
+        frame=frame_like(None),
+    )
+
+
+def _solve_exact(problem: Problem, terms: Terms) -> _Solved:
+    edges, others = split_edges(problem, terms)
+    for axis, lacking in missing_edges(problem, terms):
+        raise ValueError(
+            f"boundary must determine the solution: axis {axis} lacks {lacking} condition(s)"
+        )
+    if others and not (problem.pde.is_linear and problem.pde.linear.is_constant):
+        names = ", ".join(edge.name for edge in others)
+        raise ValueError(
+            "boundary must not have more conditions than the order of an equation that is "
+            f"nonlinear or has coefficients that vary; leave out {names}"
+        )
+    if problem.kernels is not None:
+        return _solved(problem, problem.kernels, edges, others, terms)
+    best = _solved(problem, plane_kernels(problem, terms), edges, others, terms)
+    if best.badness > _GOOD:
+        kernels = plane_kernels(problem, terms, layers=True)
+        if any(
+            len(new.freqs) > len(old.freqs)
+            for new, old in zip(kernels, best.system.kernels, strict=True)
+        ):
+            layered = _solved(problem, kernels, edges, others, terms)
+            best = min(best, layered, key=lambda one: one.badness)
+    return best
+
+
+def _solved(
+    problem: Problem,
+    kernels: tuple,
+    edges: tuple[Edge, ...],
+    others: tuple[Edge, ...],
+    terms: Terms,
+) -> _Solved:
+    system = plane_system(problem, kernels, edges, terms, cutoff=CUTOFF)
+    if problem.pde.is_linear and problem.pde.linear.is_constant:
+        iteration = _linear(system)
+    elif problem.pde.is_linear:
+        iteration = linear_by_gmres(system, system.lifted())
+    else:
+        lifted = system.lifted()
+        source = system.fitted(problem.f)
+        starts = []
+        for right in (0.0 * source, source):
+            free, _, _ = system.reduced.solve(system.restricted(right - system.operator(lifted)))
+            starts.append(lifted + system.extended(free))
+        iteration = newton(system, starts)
+    full = iteration.coefficients
+    if others:
+        full, count, converged = with_other_edges(system, full, others)
+        iteration = PlaneIteration(
+            full, (), iteration.iterations + count, iteration.converged and converged
+        )
+    residual, relative = _residual(system, full)
+    return _Solved(system, iteration, residual, max(relative, _misfit(system, full)))
+
+
+def _linear(system: PlaneSystem) -> PlaneIteration:
+    """Direct solution, refined once more against the rounding of the lifted data."""
+    full = system.lifted()
+    source = system.fitted(system.problem.f)
+    iterations, converged = 0, True
+    inverse = system.reduced.inverse
+    null = inverse.complete and bool(inverse.null.any())
+    for first in (True, False):
+        right = system.restricted(source - system.operator(full))
+        if first and null:
+            _check_compatible(system, right, source)
+        free, count, met = system.reduced.solve(right)
+        full = full + system.extended(free)
+        iterations += count
+        converged = converged and (met or null or not first)
+    if null:
+        full = _without_mean(system, full)
+    return PlaneIteration(full, (), iterations, bool(converged))
+
+
+def _check_compatible(system: PlaneSystem, right: np.ndarray, source: np.ndarray) -> None:
+    inverse = system.reduced.inverse
+    modes = inverse.modes(right)
+    size = float(np.linalg.norm(source)) + system.reduced.scale * _data_size(system)
+    left = float(np.linalg.norm(modes[inverse.null]))
+    if left > _COMPATIBLE * size:
+        raise ValueError(
+            "f must be compatible with the boundary data: the equation is singular, and for "
+            f"{int(inverse.null.sum())} of its null direction(s) {left / (size or 1.0):.1e} of "
+            "the data is left, where a solution leaves none (a Neumann problem needs the integral "
+            "of f to be that of the boundary data)"
+        )
+
+
+def _data_size(system: PlaneSystem) -> float:
+    sizes = [float(np.linalg.norm(system.fitted_edge(edge))) for edge in system.edges]
+    lengths = system.problem.lengths
+    return max(
+        (
+            size * (lengths[edge.axis] / (2 * np.pi)) ** edge.order
+            for size, edge in zip(sizes, system.edges, strict=True)
+        ),
+        default=0.0,
+    )
+
+
+def _without_mean(system: PlaneSystem, full: np.ndarray) -> np.ndarray:
+    """The solution of mean zero, where a constant is free."""
+    bases = system.bases
+    constant = _outer([basis.mean for basis in bases])
+    inside = system.extended(system.restricted(constant))
+    if np.linalg.norm(inside) < _CONSTANT * np.linalg.norm(constant):
+        return full
+    if np.linalg.norm(system.operator(constant)) > _COMPATIBLE * system.operator.scale:
+        return full
+    warnings.warn(
+        "the equation and its conditions leave a constant free: the solution of mean zero over "
+        "the box is returned",
+        RuntimeWarning,
+        stacklevel=6,
+    )
+    return full - float(np.sum(constant * full)) / float(np.sum(constant**2)) * constant
+
+
+def _outer(vectors: list[np.ndarray]) -> np.ndarray:
+    return along(np.ones([1] * len(vectors)), [vector[:, None] for vector in vectors])
+
+
+def _residual(system: PlaneSystem, full: np.ndarray) -> tuple[float, float]:
+    """Residual of the equation relative to f and, where f = 0, as it is; and relative to its terms.
+
+    It is taken between the points of the grid if f is known there.
+    """
+    problem = system.problem
+    points, f = problem.grids, problem.f
+    if problem.source is not None:
+        points = tuple((grid[1:] + grid[:-1]) / 2 for grid in problem.grids)
+        f = problem.source(*np.meshgrid(*points, indexing="ij"))
+    parts = system.parts(full, points)
+    gap = float(np.linalg.norm(sum(parts) - f))
+    data = float(np.linalg.norm(f))
+    terms = max(data, *(float(np.linalg.norm(part)) for part in parts))
+    return gap / (data or 1.0), gap / (terms or 1.0)
+
+
+def _misfit(system: PlaneSystem, full: np.ndarray) -> float:
+    """Largest misfit on a face, on its grid, relative to the data or to u."""
+    worst = 0.0
+    u = float(np.sqrt(np.mean(system.on_grid(full) ** 2)))
+    for edge in system.edges:
+        others = [m[0] for axis, m in enumerate(system.grid_matrices) if axis != edge.axis]
+        values = along(system.edge_of(edge, full), others)
+        size = max(u, float(np.sqrt(np.mean(edge.values**2)))) or 1.0
+        worst = max(worst, float(np.sqrt(np.mean((values - edge.values) ** 2))) / size)
+    return worst
+
+
+def _amplitude(system: PlaneSystem, u: np.ndarray) -> float:
+    """Standard deviation for a prior of unit variance, that of u itself."""
+    variance = float(np.prod([basis.features.variance() for basis in system.bases]))
+    return float(np.sqrt(np.mean(u**2) / variance)) or 1.0
