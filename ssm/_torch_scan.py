@@ -16,6 +16,7 @@ from typing import Any
 import torch
 
 from numerics.arrays import Array
+from ssm._device_kernels import triton_runs
 from ssm._linear_scan import scan_compiled, scan_parallel
 
 
@@ -33,7 +34,11 @@ class LinearScan(torch.autograd.Function):
         chunk: int | None,
         frame: Any,
     ) -> Array:
-        """Run the compiled loop on the host and odd and even steps on a device."""
+        """Run compiled kernels on the host and CUDA, and odd and even steps on other devices."""
+        if triton_runs(frame, a, b, *_present(h0)):
+            from ssm._device_scan import scan_states
+
+            return scan_states(a, b, h0, axis, reverse, lagged)
         if b.device.type != "cpu":
             return scan_parallel(frame, a, b, h0, axis, reverse, lagged, chunk)
         a, b, h0 = (
@@ -54,12 +59,18 @@ class LinearScan(torch.autograd.Function):
         """Scan the other way, taking coefficients late if they were not, and now if they were."""
         a, h0, h = ctx.saved_tensors
         axis, reverse, lagged, chunk, frame = ctx.options
-        adjoint = LinearScan.apply(
-            a.conj(), grads[0], None, axis, not reverse, not lagged, chunk, frame
-        )
         grad_a = grad_b = grad_h0 = None
+        both = ctx.needs_input_grad[0] and not lagged
+        if both and triton_runs(frame, a, grads[0], h, *_present(h0)):
+            from ssm._device_scan import adjoint_states
+
+            adjoint, grad_a = adjoint_states(a, grads[0], h, h0, axis, reverse)
+        else:
+            adjoint = LinearScan.apply(
+                a.conj(), grads[0], None, axis, not reverse, not lagged, chunk, frame
+            )
         start = adjoint.narrow(axis, adjoint.shape[axis] - 1 if reverse else 0, 1)
-        if ctx.needs_input_grad[0]:
+        if ctx.needs_input_grad[0] and grad_a is None:
             grad_a = _by_coefficients(a, adjoint, h, h0, start, axis, reverse, lagged)
         if ctx.needs_input_grad[1]:
             grad_b = adjoint.sum_to_size(ctx.shape_b)
@@ -76,6 +87,10 @@ class LinearScan(torch.autograd.Function):
             for array, dim in zip(inputs[:3], in_dims, strict=False)
         ]
         return LinearScan.apply(*arrays, *inputs[3:]), 0
+
+
+def _present(*arrays: Array | None) -> list[Array]:
+    return [array for array in arrays if array is not None]
 
 
 def _by_coefficients(

@@ -4,7 +4,7 @@ r"""First-order linear recurrences with coefficients that change from step to st
 
 is the recurrence of diagonal and of selective state-space models, and what both need of a sequence.
 It is associative in its steps (arXiv 1709.04057), so it can be run in any grouping; here it runs in
-one pass over the data on a CPU, and in logarithmically many rounds on an accelerator.
+one pass over the data on a CPU and on CUDA, and in logarithmically many rounds elsewhere.
 """
 
 from __future__ import annotations
@@ -47,10 +47,10 @@ def linear_scan(
     reverse : bool
         Run from the last step to the first: flip both, scan, and flip the result.
     chunk : int, optional
-        Where a loop over single steps would be slow (on an accelerator, inside ``torch.compile``
-        and ``torch.func`` transforms): the number of steps taken at once, in about twice the
-        logarithm of ``chunk`` rounds; each chunk starts from the last state before it. The
-        default is all; fewer need less memory. Elsewhere steps are taken one by one.
+        Where there is no compiled kernel (on accelerators without Triton, inside
+        ``torch.compile`` and ``torch.func`` transforms): the number of steps taken at once, in
+        about twice the logarithm of ``chunk`` rounds; each chunk starts from the last state before
+        it. The default is all; fewer need less memory. Elsewhere it has no effect.
 
     Returns
     -------
@@ -69,10 +69,10 @@ def linear_scan(
 
     Notes
     -----
-    On the host a state is carried from step to step in double precision, also for single precision
-    arrays, whose result is then as good as their values. With several steps taken at once, products
-    of up to ``chunk`` coefficients are formed, which overflow for strongly growing systems even
-    where the states do not.
+    On the host and in CUDA kernels a state is carried from step to step in double precision, also
+    for single precision arrays, whose result is then as good as their values. On accelerators, and
+    with several steps taken at once, products of up to ``chunk`` coefficients are formed, which
+    overflow for strongly growing systems even where the states do not.
 
     References
     ----------
