@@ -1,9 +1,19 @@
 """Equations and estimates: relaxation, sketched regression, collocation, inverse problems."""
 
 from solvers.gp_pde import (
+    PDE,
+    Advection,
+    Dirichlet,
+    Laplacian,
+    LinearOperator,
+    LinearOperator1D,
+    Neumann,
+    PDESolution,
+    Periodic,
     SpectralMixture,
     kernel_derivative_matrix,
     kernel_differentiation_matrix,
+    solve_pde,
     spectral_density,
     spectral_init,
     spectral_mixture_kernel,
@@ -40,10 +50,19 @@ from solvers.riesz import (
     solve_riesz_bvp_2d,
 )
 
-__all__ = [
+__all__ = [  # noqa: RUF022 - PDE is a word, not a constant
+    "Advection",
     "DiffusionSolution",
+    "Dirichlet",
     "JacobiSolution",
+    "Laplacian",
+    "LinearOperator",
+    "LinearOperator1D",
     "LstsqSolution",
+    "Neumann",
+    "PDE",
+    "PDESolution",
+    "Periodic",
     "RieszCollocation",
     "RieszEigenvalues",
     "RieszSolution",
@@ -68,6 +87,7 @@ __all__ = [
     "riesz_symbol",
     "riesz_toeplitz_coefficients",
     "sketched_lstsq",
+    "solve_pde",
     "solve_riesz_bvp",
     "solve_riesz_bvp_2d",
     "spectral_density",

@@ -28,8 +28,6 @@ import numpy as np
 from solvers.gp_pde.equations import LinearOperator
 from solvers.gp_pde.spectral_mixture import SpectralMixture
 
-EXTENSION = 1.5
-REACH = 0.8
 FLOOR = 1e-16
 
 LINE_WIDTH = 8.0
@@ -37,6 +35,12 @@ _LINES = 8
 _PADDING = 8
 _SMALLEST_LINE = 1e-13
 _BACKGROUND = 1e-3
+# Period over length, and highest frequency over the Nyquist limit, by how near to the limit the
+# kernel's lines come. Found on sin(kx): a longer period and all frequencies lose one or two digits
+# where lines are low and are the only ones that work where they are high.
+_PERIODS = ((0.62, 1.5, 0.8), (0.72, 2.0, 0.8), (np.inf, 2.0, 1.0))
+_RELEVANT = 1e-8
+_SPARE = 8
 
 
 @dataclass(frozen=True)
@@ -86,25 +90,37 @@ def axis_features(
     kernel: SpectralMixture,
     *,
     periodic: bool = False,
-    extension: float = EXTENSION,
-    reach: float = REACH,
+    extension: float | None = None,
+    reach: float | None = None,
     floor: float = FLOOR,
 ) -> AxisFeatures:
     """Features for a grid: period ``extension`` times its length, exactly that where periodic.
 
-    Frequencies go up to ``reach`` times the Nyquist limit of the mean spacing. No variance is
-    below ``floor`` times the largest, so that what the kernel rules out costs digits, not
-    correctness.
+    Frequencies go up to ``reach`` times the Nyquist limit of the mean spacing. Both are chosen by
+    the kernel's frequencies unless given: 1.5 and 0.8, and up to 2 and 1 near the limit. No
+    variance is below ``floor`` times the largest, so that what the kernel rules out costs digits,
+    not correctness.
     """
     length = float(grid[-1] - grid[0])
+    limit = nyquist(grid)
+    lines = kernel.freqs[kernel.weights > _RELEVANT * kernel.weights.max()]
+    ratio = float(lines.max(initial=0.0)) / limit
+    chosen = next(entry for entry in _PERIODS if ratio <= entry[0])
+    extension = chosen[1] if extension is None else extension
+    reach = chosen[2] if reach is None else reach
     period = length if periodic else extension * length
-    highest = reach * np.pi * (len(grid) - 1) / length
-    j = np.arange(max(2, int(highest * period / (2 * np.pi)) + 1))
+    # More features than points on small grids too, or there would be nothing left to doubt.
+    j = np.arange(max(int(reach * limit * period + 1e-9) + 1, len(grid) // 2 + _SPARE))
     # The density is two-sided: a pair (cosine, sine) carries the mass of both signs.
     mass = kernel.density(j / period) / period
     mass[1:] *= 2.0
     mass = np.maximum(mass, floor * mass.max())
     return AxisFeatures(float(grid[0]), period, 2 * np.pi * j / period, np.sqrt(mass))
+
+
+def nyquist(grid: np.ndarray) -> float:
+    """The highest frequency, in cycles, that the mean spacing resolves."""
+    return float((len(grid) - 1) / (2 * (grid[-1] - grid[0])))
 
 
 @dataclass(frozen=True)
@@ -134,6 +150,7 @@ def spectrum_of(
     roots: Sequence[complex] = (0.0,),
     background: float = 0.0,
     width: float = LINE_WIDTH,
+    nu: float | None = None,
 ) -> SpectralMixture:
     r"""The prior that data suggest: lines of the periodograms, and the homogeneous solutions.
 
@@ -152,6 +169,9 @@ def spectrum_of(
         Mean square of what the homogeneous solutions have to carry, at least.
     width : float
         Angular width of a line times the length.
+    nu : float, optional
+        Smoothness of a Matern envelope, whose tails spectra with few clear lines need; Gaussian
+        without.
 
     Returns
     -------
@@ -172,6 +192,8 @@ def spectrum_of(
         weights=np.concatenate([weights, np.full(len(exponents), carried)]),
         freqs=np.concatenate([freqs, turned]),
         scales=np.concatenate([np.full(len(freqs), scale), np.maximum(grown, scale)]),
+        envelope="gaussian" if nu is None else "matern",
+        nu=2.5 if nu is None else nu,
     )
 
 

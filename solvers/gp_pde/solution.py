@@ -7,7 +7,15 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from numerics.arrays import Array, Frame, as_arrays, as_generator, as_integer, check_real
+from numerics.arrays import (
+    Array,
+    Frame,
+    as_arrays,
+    as_generator,
+    as_integer,
+    check_real,
+    frame_like,
+)
 from solvers.gp_pde.spectral_mixture import SpectralMixture
 
 Points = np.ndarray | tuple[np.ndarray, ...]
@@ -63,6 +71,21 @@ class PDESolution:
         Logarithm of the density of the noisy data under the prior, where there are only such.
     method : str
         "features", "collocation" or "differentiation".
+
+    Examples
+    --------
+    Noisy values of u and the equation :math:`u'' = 0` make a straight line, better known where
+    data are near.
+
+    >>> import numpy as np
+    >>> from solvers import Laplacian, solve_pde
+    >>> seen = np.array([0.2, 0.4, 0.3]), np.array([1.2, 1.4, 1.3]), 1e-3
+    >>> s = solve_pde(Laplacian(1), np.linspace(0, 1, 30), 0.0, (None, None), observations=seen)
+    >>> mean, variance = s.predict([0.3, 0.9])
+    >>> np.allclose(mean, [1.3, 1.9], atol=0.01), bool(variance[0] < variance[1])
+    (True, True)
+    >>> s.sample(5, rng=0, points=[0.3, 0.9]).shape
+    (5, 2)
     """
 
     u: Array
@@ -79,7 +102,7 @@ class PDESolution:
     method: str
     grids: tuple[np.ndarray, ...] = field(repr=False)
     posterior: Posterior = field(repr=False)
-    frame: Frame = field(repr=False)
+    frame: Frame = field(default_factory=lambda: frame_like(None), repr=False)
 
     @property
     def dim(self) -> int:

@@ -1,0 +1,24 @@
+r"""Functions that callers give, with their values checked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from numerics.arrays import Array, as_arrays, check_real
+
+
+def checked_function(name: str, function: Callable[..., Array]) -> Callable[..., np.ndarray]:
+    """A function of coordinates whose values are float64, finite, real and of their shape."""
+
+    def values(*coordinates: np.ndarray) -> np.ndarray:
+        frame, array = as_arrays(finite=True, **{name: function(*coordinates)})
+        check_real(name, array, frame)
+        host = np.asarray(array.detach().cpu() if frame.is_torch else array, dtype=np.float64)
+        shape = np.shape(coordinates[0])
+        if host.shape not in ((), shape):
+            raise ValueError(f"{name} must give values of shape {shape}, got {host.shape}")
+        return np.broadcast_to(host, shape).copy()
+
+    return values
