@@ -223,7 +223,7 @@ def _split(frame: Frame, x: Array, missing: int, size: int) -> Array:
     if missing:
         shape = (*x.shape[:-2], missing, x.shape[-1])
         x = xp.concat((x, xp.zeros(shape, dtype=x.dtype, device=frame.device)), axis=-2)
-    return xp.reshape(x, (*x.shape[:-2], -1, size, x.shape[-1]))
+    return xp.reshape(x, (*x.shape[:-2], x.shape[-2] // size, size, x.shape[-1]))
 
 
 def _check_arguments(

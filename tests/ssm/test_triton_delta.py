@@ -110,6 +110,14 @@ def test_more_corrections_than_a_chunk_takes(by_triton, triton_device, rng):
     _assert_alike(ours, delta_rule(**inputs, n_h=65, mode="recurrent"), 1e-12)
 
 
+def test_no_sequences(by_triton, triton_device, rng):
+    inputs = _inputs(rng, triton_device, True, 5, 2, 3, 2, batch=(0, 2))
+    o, state, grad_q, *_ = _with_gradients(inputs, n_h=2)
+    assert o.shape == (0, 2, 5, 2)
+    assert state.shape == (0, 2, 3, 2)
+    assert grad_q.shape == (0, 2, 5, 3)
+
+
 @pytest.mark.cuda
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 @pytest.mark.parametrize("single", [False, True])
