@@ -289,24 +289,24 @@ def companion_forecast(
     frame, p, b, c, k, x_lag = as_arrays(p=p, b=b, c=c, k=k, x_lag=x_lag)
     _order(p=p, b=b, c=c, k=k, x_lag=x_lag)
     H = as_integer("H", H, minimum=1)
-    p, b, c, k, x = _double(frame, p=p, b=b, c=c, k=k, x_lag=x_lag)
     xp = frame.xp
-    if frame.runs_on_host(p, b, c, k, x):
+    if frame.runs_on_host(p, b, c, k, x_lag):
         from ssm import _numba_companion
 
+        p, b, c, k, x = _double(frame, p=p, b=b, c=c, k=k, x_lag=x_lag)
         batch, d = _shape(p)[:-1], p.shape[-1]
         p, b, c, k, x = (np.ascontiguousarray(v).reshape(-1, d) for v in (p, b, c, k, x))
         y, u = np.empty((2, p.shape[0], H), p.dtype)
         with _numba_companion.threads(p.shape[0], 4 * d * H):
             _numba_companion.forecast(p, b, c, k, x.copy(), y, u)
         return tuple(frame.cast(xp.asarray(v.reshape(*batch, H))) for v in (y, u))
-    outputs, inputs = [], []
-    for _ in range(H):
-        outputs.append(xp.sum(c * x, axis=-1))
-        inputs.append(xp.sum(k * x, axis=-1))
-        shifted = xp.concat([xp.zeros_like(x[..., :1]), x[..., :-1]], axis=-1)
-        x = shifted + p * x[..., -1:] + b * inputs[-1][..., None]
-    return frame.cast(xp.stack(outputs, axis=-1)), frame.cast(xp.stack(inputs, axis=-1))
+    from ssm._torch_closed_loop import closed_loop
+
+    systems = {"p": p, "b": b, "c": c, "k": k, "x_lag": x_lag}
+    batch = broadcast_batch(**{name: _shape(v)[:-1] for name, v in systems.items()})
+    p, b, c, k, x = (frame.double(v) for v in frame.common_dtype(*systems.values()))
+    y, u = closed_loop(p, b, c, k, x, H)
+    return tuple(frame.cast(xp.broadcast_to(v, (*batch, H))) for v in (y, u))
 
 
 def normalize_companion(p: Array) -> Array:

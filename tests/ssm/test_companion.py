@@ -371,15 +371,21 @@ def test_forecast_against_dense_stepping(xp, rng, H, complex_):
         state = (closed @ state[..., None])[..., 0]
 
 
-def test_forecast_paths_agree(rng):
-    """The compiled loop, and the differentiable one that tensors with gradients take."""
-    arguments = [torch.tensor(rng.standard_normal((2, 4)) / 2) for _ in range(5)]
-    traced = [v.clone().requires_grad_() for v in arguments]
-    for one, other in zip(
-        companion_forecast(*arguments, 12), companion_forecast(*traced, 12), strict=True
-    ):
-        assert other.requires_grad
-        torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-13)
+@pytest.mark.parametrize(("d", "H"), [(4, 5), (4, 12), (1, 32), (7, 90), (300, 10)])
+def test_forecast_paths_agree(rng, d, H):
+    """The compiled loop, and those that tensors with gradients take, by steps and by blocks."""
+    p, b, c, k = (torch.tensor(rng.standard_normal((3, d)) / d) for _ in range(4))
+    x = torch.tensor(rng.standard_normal((2, 1, d)))
+    compiled = companion_forecast(p, b, c, k, x, H)
+    for name in range(5):
+        traced = [v.clone().requires_grad_(i == name) for i, v in enumerate((p, b, c, k, x))]
+        for one, other in zip(compiled, companion_forecast(*traced, H), strict=True):
+            assert other.shape == (2, 3, H)
+            torch.testing.assert_close(one, other, rtol=1e-11, atol=1e-13)
+    arguments = (p[0], b[0], c, k[0], x[0, 0])
+    traced = companion_forecast(*arguments[:4], x[0, 0].clone().requires_grad_(), H)
+    for one, other in zip(companion_forecast(*arguments, H), traced, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-11, atol=1e-13)
 
 
 @given(st.lists(st.floats(-1e3, 1e3), min_size=1, max_size=8))
@@ -417,7 +423,7 @@ def test_other_gradients(rng):
     assert torch.autograd.gradcheck(lambda p, c: companion_c_tilde(p, c, 4), (p, c))
     assert torch.autograd.gradcheck(companion_matrix, (p,))
     assert torch.autograd.gradcheck(
-        lambda *arguments: companion_forecast(*arguments, 4), (p, b, c, k, x)
+        lambda *arguments: companion_forecast(*arguments, 11), (p, b, c, k, x)
     )
 
 
