@@ -17,6 +17,7 @@ Supporting another array library means teaching this file about it.
 from __future__ import annotations
 
 import cmath
+import math
 import operator
 import sys
 from collections.abc import Collection
@@ -280,7 +281,7 @@ def as_float(name: str, value: Any, *, positive: bool = False) -> float:
         number = float(value)
     except (TypeError, ValueError):
         raise TypeError(f"{name} must be a real number, got {value!r}") from None
-    if not np.isfinite(number):
+    if not math.isfinite(number):
         raise ValueError(f"{name} must be finite, got {number}")
     if positive and number <= 0:
         raise ValueError(f"{name} must be positive, got {number}")

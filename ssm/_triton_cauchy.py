@@ -12,13 +12,11 @@ so that one reciprocal serves both and all the outputs of a point. Differences a
 precision, everything else in that of the sums. Complex numbers are pairs of real ones throughout.
 """
 
-# ruff: noqa: ANN001, ANN202 - Triton infers the types of its kernels from the call.
-
 from __future__ import annotations
 
 import torch
-import triton  # type: ignore[import-untyped]
-import triton.language as tl  # type: ignore[import-untyped]
+import triton
+import triton.language as tl
 
 from numerics.arrays import Array
 

@@ -13,13 +13,12 @@ once, where the next chunk and the gradient read it.
 The inverse is made by substitution, row by row, with a column of it in the registers of a thread.
 Products are of the precision of the tensors: nothing is rounded to fewer digits on the way.
 """
-# ruff: noqa: ANN001, ANN202 - Triton infers the types of its kernels from the call.
 
 from __future__ import annotations
 
 import torch
-import triton  # type: ignore[import-untyped]
-import triton.language as tl  # type: ignore[import-untyped]
+import triton
+import triton.language as tl
 
 from numerics.arrays import Array
 

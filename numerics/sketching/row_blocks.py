@@ -332,7 +332,7 @@ def _bar(wanted: bool, total: int | None, name: str) -> Iterator[Any]:
     if not wanted:
         yield lambda rows: None
         return
-    from tqdm import tqdm  # type: ignore[import-untyped]
+    from tqdm import tqdm
 
     with tqdm(total=total, unit="row", unit_scale=True, desc=f"reading {name}") as bar:
         yield bar.update
