@@ -67,14 +67,15 @@ class SequenceLayer(nn.Module):
         """Tensor of the layer's device and precision."""
         return next(self.parameters())
 
-    def _check_signal(self, name: str, u: Array, *axes: str) -> None:
+    def _check_signal(self, name: str, u: Array, *axes: str, finite: bool = True) -> None:
         if not isinstance(u, torch.Tensor):
             raise TypeError(f"{name} must be a torch tensor, got {type(u).__name__}")
         check_shape(name, u, *axes, self.channels)
         dtype = self._like().dtype
         if u.dtype != dtype:
             raise TypeError(f"{name} must have the layer's dtype {dtype}, got {u.dtype}")
-        as_arrays(**{name: u})
+        if finite:
+            as_arrays(**{name: u})
 
     def _check_state(self, state: Array, *sizes: int) -> None:
         if not isinstance(state, torch.Tensor):

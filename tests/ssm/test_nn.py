@@ -170,6 +170,18 @@ def test_compiles(name):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.cuda
+def test_device_gives_what_the_host_gives(make):
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device")
+    layer, u = make(rng=0), signal(2, 50, 3)
+    y, twin = layer(u), copy.deepcopy(layer).cuda()
+    assert make(rng=0, device="cuda")(u.cuda()).device.type == "cuda"
+    z = twin(u.cuda())
+    torch.testing.assert_close(z.cpu(), y, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(stepped(twin, u.cuda()).cpu(), y, rtol=1e-4, atol=1e-4)
+
+
 @pytest.mark.filterwarnings("ignore:There is a performance drop")
 def test_ensembles_by_vmap(make):
     layers, u = [make(rng=seed) for seed in range(3)], signal(2, 20, 3)
