@@ -161,8 +161,9 @@ def _peers(context: Context, kind: str) -> Table:
         note="The published form makes one array of reciprocals (H, L/2 + 1, 2N) for its four "
         "sums; pykeops makes none. Dense powers square the matrices that ours keep diagonal plus "
         f"low-rank. They, and scipy's, which take one system at a time, run {few} systems and are "
-        f"scaled to {H}; a filter needs the coefficients of polynomials of degree 2N. Errors are relative to the largest entry, against ours in "
-        "complex128 on the same parameters. C~ itself was computed before.",
+        f"scaled to {H}; a filter needs the coefficients of polynomials of degree 2N. Errors are "
+        "relative to the largest entry, against ours in complex128 on the same parameters. C~ "
+        "itself was computed before.",
     )
 
 
