@@ -179,16 +179,24 @@ class CompanionSSM(SequenceLayer):
             Takes ``u_t`` and ``state``, and gives ``y_t`` and the next state.
         """
         p, b, c = (x.double() for x in (self._column(), self.b, self.c))
-        D = self.D
+        D, one = self.D, self.initial_state(())
 
         def step(u_t: Array, state: Array) -> tuple[Array, Array]:
             self._check_signal("u_t", u_t)
-            self._check_state(state, *p.shape)
+            self._check_state(state, one)
             shifted = nn.functional.pad(state[..., :-1], (1, 0))
             state = shifted + p * state[..., -1:] + b * u_t[..., None]
             return (c * state).sum(-1).to(u_t.dtype) + D * u_t, state
 
         return step
+
+    @torch.compiler.disable
+    def _advance(self, u: Array, state: Array) -> tuple[Array, Array]:
+        p, b, c = (x.double() for x in (self._column(), self.b, self.c))
+        L, signal = u.shape[-2], u.mT.double()
+        response = companion_kernel(p, state, c, L + 1)[..., 1:]
+        y = ssm_conv(signal, companion_kernel(p, b, c, L), self.D, state_kernel=response)
+        return y.mT.to(u.dtype), _state_after(signal, p, b, state)
 
     @torch.compiler.disable
     def forecast(self, u: Array, horizon: int) -> tuple[Array, Array]:
@@ -219,26 +227,29 @@ class CompanionSSM(SequenceLayer):
         horizon = as_integer("horizon", horizon, minimum=1)
         p, b = self._column().double(), self.b.double()
         u = u.mT.double()
-        x = _state_after(u, p, b)
+        x = _state_after(u, p, b, self.initial_state(tuple(u.shape[:-2])))
         y, u_next = companion_forecast(p, b, self.c.double(), self.k.double(), x, horizon)
         last = u[..., -1:] if u.shape[-1] else u_next.new_zeros(*u_next.shape[:-1], 1)
         y = y + self.D[:, None] * torch.cat((last, u_next[..., :-1]), -1)
         return y.to(self.D.dtype).mT, u_next.to(self.D.dtype).mT
 
 
-def _state_after(u: Array, p: Array, b: Array) -> Array:
-    r"""State (..., channels, d) after signals (..., channels, L) in double precision.
+def _state_after(u: Array, p: Array, b: Array, x: Array) -> Array:
+    r"""State (..., channels, d) after signals (..., channels, L) in double precision, from x on.
 
-    The last coordinate :math:`m_t` of the state is a convolution. What the register holds besides
-    has been shifted there from the inputs and the last coordinates of the last d steps:
-    :math:`(x_t)_j = \sum_{i \le j} (b_{j-i} u_{t-i} + p_{j-i} m_{t-1-i})`.
+    The last coordinate :math:`m_t` of the state is a convolution, and a response to x. What the
+    register holds besides has been shifted there from x, from the inputs and from the last
+    coordinates before the last d steps:
+    :math:`(x_t)_j = \sum_{i \le j} (b_{j-i} u_{t-i} + p_{j-i} m_{t-1-i})`, and :math:`x_{j-L}`.
     """
     d, L = p.shape[-1], u.shape[-1]
     if 0 in u.shape:
-        return u.new_zeros(*u.shape[:-1], d)
-    m = ssm_conv(u, companion_kernel(p, b, torch.eye(d, dtype=p.dtype, device=p.device)[-1], L))
+        return x
+    last = torch.eye(d, dtype=p.dtype, device=p.device)[-1]
+    m = ssm_conv(u, companion_kernel(p, b, last, L))
+    m = nn.functional.pad(m[..., :-1], (1, 0)) + companion_kernel(p, x, last, L)
     recent_u, recent_m = (
-        nn.functional.pad(v[..., -d:].flip(-1), (0, d - min(d, v.shape[-1])))
-        for v in (u, m[..., :-1])
+        nn.functional.pad(v[..., -d:].flip(-1), (0, d - min(d, L))) for v in (u, m)
     )
-    return ssm_conv(recent_u, b) + ssm_conv(recent_m, p)
+    shifted = nn.functional.pad(x, (min(d, L), 0))[..., :d]
+    return shifted + ssm_conv(recent_u, b) + ssm_conv(recent_m, p)

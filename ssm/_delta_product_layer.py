@@ -225,18 +225,18 @@ class DeltaProduct(SequenceLayer):
         callable
             Takes ``u_t`` and ``state``, and gives ``y_t`` and the next state.
         """
+        one = self.initial_state(())
 
         def step(u_t: Array, state: State) -> tuple[Array, State]:
             self._check_signal("u_t", u_t)
-            if not isinstance(state, tuple) or len(state) != 2:
-                raise TypeError(f"state must be a pair of tensors, got {type(state).__name__}")
-            S, tail = state
-            self._check_state(S, self.heads, self.head_size, self.value_size)
-            self._check_state(tail, (self.conv_size or 1) - 1, sum(self.sizes))
-            y, state = self._run(u_t[..., None, :], (S, tail), "recurrent")
+            self._check_state(state, one)
+            y, state = self._run(u_t[..., None, :], state, "recurrent")
             return y[..., 0, :], state
 
         return step
+
+    def _advance(self, u: Array, state: State) -> tuple[Array, State]:
+        return self._run(u, state, "chunked")
 
     def _run(self, u: Array, state: State, mode: str) -> tuple[Array, State]:
         S, tail = state

@@ -12,6 +12,7 @@ from ssm._dplr_system import checked_system
 from ssm._modal_layer import ModalLayer
 from ssm._sequence_layer import Step
 from ssm.dplr import dplr_c_tilde, dplr_kernel
+from ssm.dplr_dynamics import dplr_recurrence
 from ssm.spectrum import nplr
 
 _MEASURES = ("fourier_decay", "fout", "lagt", "legs", "legt")
@@ -192,14 +193,28 @@ class S4(ModalLayer):
             C=self._output(),
         )
         diagonal, E, G = system.bilinear()
-        B, D = system.bilinear_input(B), self.D
+        B, D, one = system.bilinear_input(B), self.D, self.initial_state(())
 
         def step(u_t: Array, state: Array) -> tuple[Array, Array]:
             self._check_signal("u_t", u_t)
-            self._check_state(state, *diagonal.shape)
+            self._check_state(state, one)
             read = self._read(G, state[..., None, :])
             correction = (E * read[..., None]).sum(-2)
             state = diagonal * state - correction + B * u_t[..., None]
             return self._read(C, state).to(u_t.dtype) + D * u_t, state
 
         return step
+
+    @torch.compiler.disable
+    def _advance(self, u: Array, state: Array) -> tuple[Array, Array]:
+        y, state = dplr_recurrence(
+            u.mT.double(),
+            self.Lambda,
+            self._vector(self.P),
+            self._vector(self.B),
+            self._output(),
+            self.D,
+            state,
+            dt=self.dt,
+        )
+        return y.mT.to(u.dtype), state

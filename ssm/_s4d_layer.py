@@ -9,6 +9,7 @@ import torch
 from numerics.arrays import Array, check_choice
 from ssm._modal_layer import ModalLayer
 from ssm._sequence_layer import Step
+from ssm.convolution import ssm_recurrent
 from ssm.diagonal import INITIALISATIONS, s4d_init
 from ssm.discretization import discretize
 from ssm.kernels import vandermonde_kernel
@@ -156,17 +157,29 @@ class S4D(ModalLayer):
         callable
             Takes ``u_t`` and ``state``, and gives ``y_t`` and the next state.
         """
-        state = self.initial_state(())
-        Lambda, B, C = (
-            x.to(state.dtype) for x in (self.Lambda, self._vector(self.B), self._vector(self.C))
-        )
-        A, B = discretize(Lambda, B, self.dt, method=self.discretization, diagonal=True)
-        D = self.D
+        A, B, C = self._discrete()
+        D, one = self.D, self.initial_state(())
 
         def step(u_t: Array, state: Array) -> tuple[Array, Array]:
             self._check_signal("u_t", u_t)
-            self._check_state(state, *A.shape)
+            self._check_state(state, one)
             state = A * state + B * u_t[..., None]
             return self._read(C, state).to(u_t.dtype) + D * u_t, state
 
         return step
+
+    def _discrete(self) -> tuple[Array, Array, Array]:
+        """Discrete modes and vectors, in double precision."""
+        Lambda, B, C = self.Lambda, self._vector(self.B), self._vector(self.C)
+        kind = torch.complex128 if self.conj else torch.float64
+        A, B = discretize(
+            Lambda.to(kind), B.to(kind), self.dt, method=self.discretization, diagonal=True
+        )
+        return A, B, C.to(kind)
+
+    def _advance(self, u: Array, state: Array) -> tuple[Array, Array]:
+        system = self._discrete()
+        y, state = ssm_recurrent(
+            u.mT.double(), *system, self.D, state, diagonal=True, conj=self.conj
+        )
+        return y.mT.to(u.dtype), state

@@ -63,6 +63,50 @@ class SequenceLayer(nn.Module):
         """
         raise NotImplementedError
 
+    def advance(self, u: Array, state: Any = None) -> tuple[Array, Any]:
+        """Take a piece of a signal: as many steps at once.
+
+        Pieces that follow one another, down to single samples by :meth:`step`, give what
+        :meth:`forward` gives for the whole.
+
+        Parameters
+        ----------
+        u : Tensor, shape (..., length, channels)
+            Samples.
+        state : object, optional
+            State before them, of :meth:`initial_state` or of what came before; by default that of
+            the beginning.
+
+        Returns
+        -------
+        y : Tensor, shape (..., length, channels)
+            Outputs.
+        state : object
+            State after them. The one that was given is not changed.
+        """
+        self._check_signal("u", u, "length")
+        if state is None:
+            state = self.initial_state(tuple(u.shape[:-2]))
+        self._check_state(state, self.initial_state(()))
+        if 0 in u.shape:
+            return self(u), state
+        return self._advance(u, state)
+
+    def _advance(self, u: Array, state: Any) -> tuple[Array, Any]:
+        raise NotImplementedError
+
+    def _check_state(self, state: Any, one: Any) -> None:
+        """Refuse what is not of the trailing shapes and dtypes of the state ``one``."""
+        parts, wanted = ((x if isinstance(x, tuple) else (x,)) for x in (state, one))
+        if len(parts) != len(wanted):
+            raise TypeError(f"state must be {len(wanted)} tensors, got {len(parts)}")
+        for part, like in zip(parts, wanted, strict=True):
+            if not isinstance(part, torch.Tensor):
+                raise TypeError(f"state must be of torch tensors, got {type(part).__name__}")
+            check_shape("state", part, *like.shape)
+            if part.dtype != like.dtype:
+                raise TypeError(f"state must have dtype {like.dtype}, got {part.dtype}")
+
     def _like(self) -> Array:
         """Tensor of the layer's device and precision."""
         return next(self.parameters())
@@ -76,11 +120,6 @@ class SequenceLayer(nn.Module):
             raise TypeError(f"{name} must have the layer's dtype {dtype}, got {u.dtype}")
         if finite:
             as_arrays(**{name: u})
-
-    def _check_state(self, state: Array, *sizes: int) -> None:
-        if not isinstance(state, torch.Tensor):
-            raise TypeError(f"state must be a torch tensor, got {type(state).__name__}")
-        check_shape("state", state, *sizes)
 
 
 def batch_shape(batch: int | tuple[int, ...]) -> tuple[int, ...]:

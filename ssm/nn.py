@@ -1,11 +1,14 @@
 r"""State-space layers for torch networks.
 
 Each maps signals (batch, length, channels) to signals of that shape, and does the same one sample
-at a time:
+at a time, which is what a stream needs:
 
 .. math:: y = \texttt{layer}(u) \qquad\Longleftrightarrow\qquad
           (y_t, x_t) = \texttt{layer.step}(u_t, x_{t-1}), \quad
           x_{-1} = \texttt{layer.initial\_state}(batch)
+
+Between the two, ``layer.advance(u, x)`` takes a piece of a signal and gives the state after it, and
+``layer.stepper()`` is ``step`` with all that depends on parameters only computed before.
 
 * :class:`S4`, diagonal plus low-rank systems (arXiv 2111.00396);
 * :class:`S4D`, diagonal systems (arXiv 2206.11893);

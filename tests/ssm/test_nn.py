@@ -11,6 +11,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from torch.func import functional_call, stack_module_state, vmap  # noqa: E402
+from torch.utils._pytree import tree_map  # noqa: E402
 
 from ssm.nn import S4, S4D, CompanionSSM, DeltaProduct, optimizer_groups  # noqa: E402
 
@@ -78,6 +79,26 @@ def test_a_single_step_is_that_of_the_stepper(make):
     torch.testing.assert_close(y, layer(u[:, None])[:, 0], rtol=1e-5, atol=1e-5)
     torch.testing.assert_close(layer.stepper()(u, state)[1], after)
     torch.testing.assert_close(state, before, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("grad", [True, False])
+def test_pieces_give_what_the_whole_gives(make, grad):
+    layer, u = make(rng=0, dtype=DOUBLE), signal(2, 130, 3, dtype=DOUBLE)
+    with torch.set_grad_enabled(grad):
+        y, state, outputs = layer(u), None, []
+        for start, stop in ((0, 3), (3, 3), (3, 100), (100, 101), (101, 130)):
+            piece, state = layer.advance(u[:, start:stop], state)
+            outputs.append(piece)
+        torch.testing.assert_close(torch.cat(outputs, 1), y, rtol=1e-10, atol=1e-10)
+        by_steps = layer.initial_state(2)
+        for t in range(130):
+            _, by_steps = layer.step(u[:, t], by_steps)
+    torch.testing.assert_close(state, by_steps, rtol=1e-9, atol=1e-9)
+    single = make(rng=0)
+    with torch.no_grad():
+        z, after = single.advance(u.float(), single.initial_state(2))
+        torch.testing.assert_close(z, single(u.float()), rtol=1e-4, atol=1e-4)
+        single.step(u[:, 0].float(), after)
 
 
 def test_leading_axes_are_batch_axes(make):
@@ -215,6 +236,10 @@ def test_repr_says_the_sizes(make):
     assert "3, " in repr(make())
 
 
+def single(x):
+    return x.to(torch.complex64 if x.is_complex() else torch.float32)
+
+
 def bad_inputs():
     nan = torch.zeros(2, 5, 3)
     nan[0, 2, 1] = torch.nan
@@ -248,10 +273,15 @@ def test_bad_steps_are_refused(make):
         layer.step(torch.full((2, 3), torch.inf), state)
     with pytest.raises(TypeError, match="batch must be an integer"):
         layer.initial_state(2.0)
+    for bad in (
+        torch.zeros(2, 1),
+        None,
+        tree_map(single, layer.double().initial_state(2)),
+    ):
+        with pytest.raises((TypeError, ValueError), match="state must"):
+            layer.step(torch.zeros(2, 3, dtype=DOUBLE), bad)
     with pytest.raises((TypeError, ValueError), match="state must"):
-        layer.step(torch.zeros(2, 3), torch.zeros(2, 1))
-    with pytest.raises(TypeError, match="state must"):
-        layer.step(torch.zeros(2, 3), None)
+        layer.advance(torch.zeros(2, 5, 3, dtype=DOUBLE), torch.zeros(2, 1))
 
 
 OPTIONS = [

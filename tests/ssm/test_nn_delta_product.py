@@ -180,8 +180,8 @@ def test_states_have_the_documented_shapes():
 @pytest.mark.parametrize(
     ("state", "error", "message"),
     [
-        (torch.zeros(2, 2, 4, 4), TypeError, "state must be a pair"),
-        ((torch.zeros(2, 2, 4, 4), None), TypeError, "state must be a torch tensor"),
+        (torch.zeros(2, 2, 4, 4), TypeError, "state must be 2 tensors"),
+        ((torch.zeros(2, 2, 4, 4), None), TypeError, "state must be of torch tensors"),
         ((torch.zeros(2, 4, 2, 4), torch.zeros(2, 3, 40)), ValueError, "state must have shape"),
         ((torch.zeros(2, 2, 4, 4), torch.zeros(2, 2, 40)), ValueError, "state must have shape"),
     ],
