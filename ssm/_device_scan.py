@@ -92,13 +92,15 @@ def _run(
     extent = (lanes, *sizes[1:])
     way = (conj, reverse, (1 if reverse else -1) if lagged else 0)
     tile: dict[str, Any] = {"COMPLEX": width == 2, "T": T, "C": C, "num_warps": 1}
+    tile_of_input = tile | {"ALONG": along}
     sums = torch.empty((chunks, lanes, *pair), dtype=torch.float64, device=b.device)
     starts = sums
     with torch.cuda.device_of(b):
         if chunks > 1:
             maps = sums.new_empty((2, chunks - 1, lanes, *pair))
             MAPS[along][blocks, chunks - 1](
-                *(*reals[:2], *maps, *extent, L, length, *steps[0], *steps[1], *way), **tile
+                *(*reals[:2], *maps, *extent, L, length, *steps[0], *steps[1], *way),
+                **tile_of_input,
             )
             starts = torch.empty_like(maps[0])
             flat = (lanes * width, sizes[1] * sizes[2] * width, sizes[2] * width, width)
@@ -107,13 +109,14 @@ def _run(
                 *(*flat, *flat, *steps[of_h0][1:], *flat, *flat),
                 *(False, False, 0, h0 is not None and before is None, 0),
                 **tile,
+                ALONG=False,
             )
         SCAN[along][blocks, chunks](
             *(*reals[:2], reals[of_h0], starts, reals[of_before], reals[-1]),
             *(torch.view_as_real(product) if pair else product, sums, *extent, L, length),
             *(*steps[0], *steps[1], *steps[of_h0][1:], *steps[of_before], *steps[-1]),
             *(*way, h0 is not None, 0 if before is None else 2 if summed else 1),
-            **tile,
+            **tile_of_input,
         )
     if not summed:
         return out, product

@@ -23,20 +23,44 @@ def _after_complex(ar, ai, br, bi, cr, ci, dr, di):
 
 
 @triton.jit
-def _load(pointers, inside, other, COMPLEX: tl.constexpr):
-    """Real and imaginary parts in double precision; of real numbers, the number twice."""
-    re = tl.load(pointers, mask=inside, other=other).to(tl.float64)
+def _load(
+    pointer, lane, time, inside, other, COMPLEX: tl.constexpr, C: tl.constexpr, ALONG: tl.constexpr
+):
+    """Real and imaginary parts in double precision; of real numbers, the number twice.
+
+    The compiler lays tiles out by what it takes for contiguous, and the threads of a warp shall
+    take neighbouring lanes. For want of knowledge about alignment it still reads numbers one by
+    one, so the lanes may in truth lie anywhere.
+    """
+    offsets = lane + time
+    if not ALONG:
+        offsets = tl.max_contiguous(offsets, [1, C])
+    re = tl.load(pointer + offsets, mask=inside, other=other).to(tl.float64)
     im = re
     if COMPLEX:
-        im = tl.load(pointers + 1, mask=inside, other=0.0).to(tl.float64)
+        im = tl.load(pointer + 1 + offsets, mask=inside, other=0.0).to(tl.float64)
     return re, im
 
 
 @triton.jit
-def _store(pointers, re, im, inside, COMPLEX: tl.constexpr):
-    tl.store(pointers, re.to(pointers.dtype.element_ty), mask=inside)
+def _store(
+    pointer,
+    lane,
+    time,
+    re,
+    im,
+    inside,
+    COMPLEX: tl.constexpr,
+    C: tl.constexpr,
+    ALONG: tl.constexpr,
+):
+    """Write numbers in the precision of the array."""
+    offsets = lane + time
+    if not ALONG:
+        offsets = tl.max_contiguous(offsets, [1, C])
+    tl.store(pointer + offsets, re.to(pointer.dtype.element_ty), mask=inside)
     if COMPLEX:
-        tl.store(pointers + 1, im.to(pointers.dtype.element_ty), mask=inside)
+        tl.store(pointer + 1 + offsets, im.to(pointer.dtype.element_ty), mask=inside)
 
 
 @triton.jit
@@ -61,26 +85,30 @@ def _tile_times(start, L, REVERSE: tl.constexpr, T: tl.constexpr):
 
 @triton.jit
 def _tile_states(
+    a,
+    b,
     at_a,
     at_b,
+    a_t,
+    b_t,
     state_re,
     state_im,
     t,
     valid,
     inside,
     L,
-    a_t,
-    b_t,
     CONJ: tl.constexpr,
     REVERSE: tl.constexpr,
     LAG: tl.constexpr,
     COMPLEX: tl.constexpr,
+    ALONG: tl.constexpr,
     T: tl.constexpr,
+    C: tl.constexpr,
 ):
     """Products of the coefficients and states of one tile that follows ``state``."""
-    late = t + LAG
-    ar, ai = _load(at_a + late * a_t, (late >= 0) & (late < L) & inside, 1.0, COMPLEX)
-    br, bi = _load(at_b + t * b_t, valid & inside, 0.0, COMPLEX)
+    taken = (t + LAG >= 0) & (t + LAG < L) & inside
+    ar, ai = _load(a, at_a, (t + LAG) * a_t, taken, 1.0, COMPLEX, C, ALONG)
+    br, bi = _load(b, at_b, t * b_t, valid & inside, 0.0, COMPLEX, C, ALONG)
     first = tl.arange(0, T)[:, None] == (T - 1 if REVERSE else 0)
     # The state enters the first input: a product of all coefficients might be infinite.
     if COMPLEX:
@@ -129,14 +157,14 @@ def _maps_kernel(
     REVERSE: tl.constexpr,
     LAG: tl.constexpr,
     COMPLEX: tl.constexpr,
+    ALONG: tl.constexpr,
     T: tl.constexpr,
     C: tl.constexpr,
 ):
     """Map of the state before a chunk to the one after it; one program a chunk and block."""
     lane, inside, i2, i1, i0 = _lanes(lanes, n1, n0, C)
     chunk = tl.program_id(1).to(tl.int64)
-    at_a = a + (i2 * a_2 + i1 * a_1 + i0 * a_0)
-    at_b = b + (i2 * b_2 + i1 * b_1 + i0 * b_0)
+    at_a, at_b = i2 * a_2 + i1 * a_1 + i0 * a_0, i2 * b_2 + i1 * b_1 + i0 * b_0
     hr = tl.zeros((1, C), tl.float64)
     hi = tl.zeros((1, C), tl.float64)
     cr = tl.full((1, C), 1.0, tl.float64)
@@ -144,7 +172,25 @@ def _maps_kernel(
     for start in range(0, length, T):
         t, valid = _tile_times(chunk * length + start, L, REVERSE, T)
         pr, pi, sr, si = _tile_states(
-            at_a, at_b, hr, hi, t, valid, inside, L, a_t, b_t, CONJ, REVERSE, LAG, COMPLEX, T
+            a,
+            b,
+            at_a,
+            at_b,
+            a_t,
+            b_t,
+            hr,
+            hi,
+            t,
+            valid,
+            inside,
+            L,
+            CONJ,
+            REVERSE,
+            LAG,
+            COMPLEX,
+            ALONG,
+            T,
+            C,
         )
         hr, hi = _last(sr, si, REVERSE, T)
         pr, pi = _last(pr, pi, REVERSE, T)
@@ -153,8 +199,8 @@ def _maps_kernel(
         else:
             cr = pr * cr
     at = (chunk * lanes + lane) * (2 if COMPLEX else 1)
-    _store(coefficients + at, cr, ci, inside, COMPLEX)
-    _store(constants + at, hr, hi, inside, COMPLEX)
+    _store(coefficients, at, 0, cr, ci, inside, COMPLEX, C, ALONG)
+    _store(constants, at, 0, hr, hi, inside, COMPLEX, C, ALONG)
 
 
 def _scan_kernel(
@@ -196,53 +242,71 @@ def _scan_kernel(
     HAS_H0: tl.constexpr,
     PRODUCT: tl.constexpr,
     COMPLEX: tl.constexpr,
+    ALONG: tl.constexpr,
     T: tl.constexpr,
     C: tl.constexpr,
 ):
     """States of one chunk and block of lanes, and of PRODUCT 1 all products, of 2 their sums."""
     lane, inside, i2, i1, i0 = _lanes(lanes, n1, n0, C)
     chunk = tl.program_id(1).to(tl.int64)
-    at_a = a + (i2 * a_2 + i1 * a_1 + i0 * a_0)
-    at_b = b + (i2 * b_2 + i1 * b_1 + i0 * b_0)
-    at_out = i2 * o_2 + i1 * o_1 + i0 * o_0
-    at_before = before + (i2 * p_2 + i1 * p_1 + i0 * p_0)
+    at_a, at_b = i2 * a_2 + i1 * a_1 + i0 * a_0, i2 * b_2 + i1 * b_1 + i0 * b_0
+    at_out, at_before = i2 * o_2 + i1 * o_1 + i0 * o_0, i2 * p_2 + i1 * p_1 + i0 * p_0
     hr = tl.zeros((1, C), tl.float64)
     hi = tl.zeros((1, C), tl.float64)
     er, ei = hr, hi
     if HAS_H0:
-        er, ei = _load(h0 + (i2 * h_2 + i1 * h_1 + i0 * h_0), inside, 0.0, COMPLEX)
+        er, ei = _load(h0, i2 * h_2 + i1 * h_1 + i0 * h_0, 0, inside, 0.0, COMPLEX, C, ALONG)
         if PRODUCT == 0:
             hr, hi = er, ei
     if chunk > 0:
         at = ((chunk - 1) * lanes + lane) * (2 if COMPLEX else 1)
-        hr, hi = _load(starts + at, inside, 0.0, COMPLEX)
+        hr, hi = _load(starts, at, 0, inside, 0.0, COMPLEX, C, ALONG)
     total_re = tl.zeros((1, C), tl.float64)
     total_im = tl.zeros((1, C), tl.float64)
     for start in range(0, length, T):
         t, valid = _tile_times(chunk * length + start, L, REVERSE, T)
         _, _, sr, si = _tile_states(
-            at_a, at_b, hr, hi, t, valid, inside, L, a_t, b_t, CONJ, REVERSE, LAG, COMPLEX, T
+            a,
+            b,
+            at_a,
+            at_b,
+            a_t,
+            b_t,
+            hr,
+            hi,
+            t,
+            valid,
+            inside,
+            L,
+            CONJ,
+            REVERSE,
+            LAG,
+            COMPLEX,
+            ALONG,
+            T,
+            C,
         )
         hr, hi = _last(sr, si, REVERSE, T)
         written = valid & inside
-        _store(out + (at_out + t * o_t), sr, si, written, COMPLEX)
+        _store(out, at_out, t * o_t, sr, si, written, COMPLEX, C, ALONG)
         if PRODUCT > 0:
             early = t - LAG
             there = (early >= 0) & (early < L)
-            xr, xi = _load(at_before + early * p_t, there & inside, 0.0, COMPLEX)
+            near = there & inside
+            xr, xi = _load(before, at_before, early * p_t, near, 0.0, COMPLEX, C, ALONG)
             xr, xi = tl.where(there, xr, er), tl.where(there, xi, ei)
             if COMPLEX:
                 sr, si = sr * xr + si * xi, si * xr - sr * xi
             else:
                 sr = sr * xr
             if PRODUCT == 1:
-                _store(product + (at_out + t * o_t), sr, si, written, COMPLEX)
+                _store(product, at_out, t * o_t, sr, si, written, COMPLEX, C, ALONG)
             else:
                 total_re += tl.sum(tl.where(valid, sr, 0.0), axis=0)[None, :]
                 total_im += tl.sum(tl.where(valid, si, 0.0), axis=0)[None, :]
     if PRODUCT == 2:
         at = (chunk * lanes + lane) * (2 if COMPLEX else 1)
-        _store(sums + at, total_re, total_im, inside, COMPLEX)
+        _store(sums, at, 0, total_re, total_im, inside, COMPLEX, C, ALONG)
 
 
 _STRIDES = [f"{array}_{axis}" for array in "abhpo" for axis in (2, 1, 0)]
