@@ -39,12 +39,12 @@ class S4(ModalLayer):
         HiPPO system at first, see :func:`ssm.nplr`; but with modes that decay at a rate of 1e-4
         at least, where its normal part has undamped ones, unless ``real_part`` is "none".
     length : int, optional
-        Learn :math:`\tilde C = C(I - \bar A^L)` for this length L in place of C. The kernel of L
-        entries and shorter ones then need no powers of :math:`\bar A`, which cost
-        :math:`O(N^3 \log L)` and are most of the work of a call that is not much longer than
-        :math:`N^2`. Steps, and signals longer than L, go by the C that belongs to
-        :math:`\tilde C`: it solves a system with :math:`I - \bar A^L`, and it changes when
-        :math:`\bar A` is trained.
+        Learn :math:`\tilde C = C(I - \bar A^L)` for this length L in place of C, as published. On a
+        device and inside transforms of torch that spares kernels of up to L entries the powers of
+        :math:`\bar A`, :math:`O(N^3 \log L)` operations; on the host there are none to spare. Steps,
+        and signals longer than L, go by the C that belongs to :math:`\tilde C`: it solves a system
+        with :math:`I - \bar A^L`, nearly singular where the system remembers more than L samples,
+        and it changes when :math:`\bar A` is trained.
     dt_min, dt_max : float
         Steps at first are log-uniform between these. A step of dt has the system remember about
         1/dt samples.
@@ -71,9 +71,10 @@ class S4(ModalLayer):
 
     Notes
     -----
-    :meth:`forward` costs O(N L) for a channel's kernel, the powers of :math:`\bar A` unless
-    ``length`` is given, and O(L log L) for a signal; :meth:`step` costs O(N). States are in double
-    precision, since a rounding of the discrete system comes back as often as it remembers samples.
+    :meth:`forward` costs O(N L) for a channel's kernel (on a device without ``length`` also the
+    powers of :math:`\bar A`) and O(L log L) for a signal; :meth:`step` costs O(N). States are in
+    double precision, since a rounding of the discrete system comes back as often as it remembers
+    samples.
 
     References
     ----------
