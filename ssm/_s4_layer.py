@@ -41,10 +41,10 @@ class S4(ModalLayer):
     length : int, optional
         Learn :math:`\tilde C = C(I - \bar A^L)` for this length L in place of C, as published. On a
         device and inside transforms of torch that spares kernels of up to L entries the powers of
-        :math:`\bar A`, :math:`O(N^3 \log L)` operations; on the host there are none to spare. Steps,
-        and signals longer than L, go by the C that belongs to :math:`\tilde C`: it solves a system
-        with :math:`I - \bar A^L`, nearly singular where the system remembers more than L samples,
-        and it changes when :math:`\bar A` is trained.
+        :math:`\bar A`, :math:`O(N^3 \log L)` operations; on the host there are none to spare.
+        Steps, and signals longer than L, go by the C that belongs to :math:`\tilde C`: it solves a
+        system with :math:`I - \bar A^L`, nearly singular where the system remembers more than L
+        samples, and it changes when :math:`\bar A` is trained.
     dt_min, dt_max : float
         Steps at first are log-uniform between these. A step of dt has the system remember about
         1/dt samples.
