@@ -47,8 +47,9 @@ numpydoc_validation_exclude = {
     r"\.\w+(Solution|Solution2D|Eigenvalues)$",
     r"\.(Guarantee|OrthogonalOperator|Sketch)$",
     r"\.(FrechetMean|MdopEmbedding|NormalizedBatch)$",
-    # What torch calls: the shapes are in the class's docstring.
+    # What torch and GPyTorch call: the shapes are in the class's docstring, or theirs.
     r"\.nn\.\w+\.(extra_repr|forward|right_inverse)$",
+    r"\.gpytorch\.\w+\.\w+$",
 }
 
 # Gallery

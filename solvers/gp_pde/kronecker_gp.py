@@ -133,29 +133,72 @@ class KroneckerGP:
         return tuple(int(x.shape[0]) for x in self.grids)
 
     def solve(self, U: Array) -> Array:
-        """:math:`C^{-1} U` for tensors (..., n_1, ..., n_d)."""
+        """Covariance inverse times tensors, :math:`C^{-1} U`.
+
+        Parameters
+        ----------
+        U : array, shape (..., n_1, ..., n_d)
+
+        Returns
+        -------
+        array, shape of U
+        """
         return kronecker_solve(self.covariances, self._values(U), assume_a="pos")
 
     def logdet(self) -> Array:
-        r""":math:`\\log\\lvert C\\rvert`, a 0-d array."""
+        r"""Logarithm of the determinant, :math:`\log\lvert C\rvert`.
+
+        Returns
+        -------
+        array, 0-d
+        """
         return kronecker_logdet(self.covariances, assume_a="pos")
 
     def logpdf(self, U: Array) -> Array:
-        """Logarithm of the density at tensors (..., n_1, ..., n_d), shape (...)."""
+        """Logarithm of the density of the process at its values on the grid.
+
+        Parameters
+        ----------
+        U : array, shape (..., n_1, ..., n_d)
+
+        Returns
+        -------
+        array, shape (...)
+        """
         U = self._values(U)
         axes = tuple(range(-len(self.shape), 0))
         fit = self.frame.xp.sum(U * self.solve(U), axis=axes)
         return -0.5 * (fit + self.logdet() + math.prod(self.shape) * math.log(2 * math.pi))
 
     def sample(self, size: int | tuple[int, ...] = (), rng: Any = None) -> Array:
-        """Draws of the process on the grid, shape (*size, n_1, ..., n_d)."""
+        """Draws of the process on the grid.
+
+        Parameters
+        ----------
+        size : int or tuple of int
+            Shape of the axes in front; one draw without any by default.
+        rng : Generator, int, optional
+
+        Returns
+        -------
+        array, shape (size..., n_1, ..., n_d)
+        """
         frame = self.frame
         z = as_generator(rng).standard_normal((*_sizes(size), *self.shape))
         roots = [frame.xp.linalg.cholesky(C) for C in self.covariances]
         return kronecker_matvec(roots, frame.cast(frame.asarray(z)))
 
     def condition(self, U: Array) -> KroneckerPosterior:
-        """The process given its values (..., n_1, ..., n_d) on the grid."""
+        """Condition the process on its values on the grid.
+
+        Parameters
+        ----------
+        U : array, shape (..., n_1, ..., n_d)
+
+        Returns
+        -------
+        KroneckerPosterior
+        """
         U = self._values(U)
         return KroneckerPosterior(self, self.solve(U))
 
@@ -170,7 +213,7 @@ class KroneckerGP:
 class KroneckerPosterior:
     """A :class:`KroneckerGP` given its values on the grid; made by its ``condition``.
 
-    Attributes
+    Parameters
     ----------
     prior : KroneckerGP
         The process before.
@@ -237,11 +280,28 @@ class KroneckerPosterior:
     def sample(
         self, size: int | tuple[int, ...] = (), rng: Any = None, *, at: Array | Sequence[Array]
     ) -> Array:
-        """Joint draws at points (m, d) or on a grid, shape (*size, m) or (*size, m_1, ..., m_d).
+        r"""Joint draws, for values on the grid without batch axes.
 
-        For values on the grid without batch axes. Points take an eigendecomposition of their
-        covariance, of order m; a grid one of order :math:`n_j + m_j` an axis, for a draw of the
-        prior on both grids, which is then corrected by its own interpolation.
+        Points take an eigendecomposition of their covariance, of order m; a grid one of order
+        :math:`n_j + m_j` an axis, for a draw of the prior on both grids, which is then corrected
+        by its own interpolation.
+
+        Parameters
+        ----------
+        size : int or tuple of int
+            Shape of the axes in front; one draw without any by default.
+        rng : Generator, int, optional
+        at : array, shape (m, d), or list of d arrays, shapes (m_j,)
+            Points, or the axes of a grid of them.
+
+        Returns
+        -------
+        array, shape (size..., m) or (size..., m_1, ..., m_d)
+
+        Raises
+        ------
+        TypeError, ValueError
+            For arrays that do not fit, and conditioning values with batch axes.
         """
         frame = self.prior.frame
         xp, generator = frame.xp, as_generator(rng)

@@ -129,7 +129,17 @@ class SpectralMixture:
         )
 
     def density(self, s: Array) -> Array:
-        """Spectral density at the frequencies ``s``, in cycles: see :func:`spectral_density`."""
+        """Spectral density, see :func:`spectral_density`.
+
+        Parameters
+        ----------
+        s : array, shape (...)
+            Frequencies in cycles.
+
+        Returns
+        -------
+        array, shape (...)
+        """
         frame, s, *parameters = self._arguments(s=s)
         return mixture_density(frame, s, *parameters, envelope=self.envelope, nu=self.nu)
 
