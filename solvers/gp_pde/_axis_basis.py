@@ -101,18 +101,23 @@ def axis_basis(
     orders: Iterable[int],
     *,
     cutoff: float = CUTOFF,
+    prior: bool = False,
 ) -> AxisBasis:
     """Basis for the conditions ``ends``, pairs of (end, order), and derivatives of ``orders``.
 
-    Singular values below ``cutoff`` times the largest are left out.
+    Singular values below ``cutoff`` times the largest are left out. So is what the grid does not
+    tell apart, unless the ``prior`` is there to say what it is: then fits to values on the grid are
+    the most probable ones.
     """
     nodes, weights = _quadrature(grid)
     root = np.sqrt(weights)[:, None]
     left, sd, right = np.linalg.svd(features(nodes) * root, full_matrices=False)
     rank = int(np.sum(sd > cutoff * sd[0]))
-    rank = _distinguished(features(grid) @ (right[:rank].T / sd[:rank]))
+    if not prior:
+        rank = _distinguished(features(grid) @ (right[:rank].T / sd[:rank]))
     basis, sd = left[:, :rank], sd[:rank]
     mixing = right[:rank].T / sd
+    weight = sd if prior else np.ones(rank)
     rows = np.concatenate(
         [features(grid[[-1 if end else 0]], order) @ mixing for end, order in ends]
         or [np.zeros((0, rank))]
@@ -132,7 +137,7 @@ def axis_basis(
         rows=rows,
         free=complement[:, len(rows) :],
         lift=np.linalg.pinv(rows),
-        fit=np.linalg.pinv(features(grid) @ mixing, rcond=_FIT_CUTOFF),
+        fit=weight[:, None] * np.linalg.pinv(features(grid) @ mixing * weight, rcond=_FIT_CUTOFF),
         derivatives={
             order: basis.T @ (features(nodes, order) * root @ mixing)
             for order in sorted(set(orders) - {0})

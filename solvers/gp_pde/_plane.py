@@ -15,22 +15,31 @@ References: Fang, Cooley, Long, Li, Kirby, Zhe, arXiv 2311.04465.
 
 from __future__ import annotations
 
+import math
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from numerics.arrays import frame_like
 from numerics.convergence import ConvergenceWarning
 from solvers.gp_pde._axis_basis import CUTOFF
 from solvers.gp_pde._plane_edges import missing_edges, split_edges, with_other_edges
 from solvers.gp_pde._plane_newton import PlaneIteration, linear_by_gmres, newton
+from solvers.gp_pde._plane_noise import (
+    LARGEST_CUTOFF,
+    MOST_UNKNOWNS,
+    NoiseTooSmall,
+    noise_cutoff,
+    noisy_problems,
+    solve_noisy,
+)
 from solvers.gp_pde._plane_posterior import PlanePosterior
 from solvers.gp_pde._plane_spectrum import plane_kernels
 from solvers.gp_pde._plane_system import PlaneSystem, Terms, mean_terms, plane_system
 from solvers.gp_pde._problem import Edge, Problem
 from solvers.gp_pde._sylvester import along
 from solvers.gp_pde.solution import PDESolution
+from solvers.gp_pde.spectral_mixture import SpectralMixture
 
 _GOOD = 1e-9
 _COMPATIBLE = 1e-6
@@ -60,31 +69,85 @@ def solve_plane(problem: Problem) -> PDESolution:
     RuntimeWarning
         If the solution is determined but for a constant: that of mean zero is returned.
     """
-    if any(problem.noise) or problem.observations is not None:
-        raise ValueError("noise and observations need a problem on one axis")
     terms = mean_terms(problem)
-    solved = _solve_exact(problem, terms)
-    system, iteration = solved.system, solved.iteration
-    if not iteration.converged:
+    if any(problem.noise) or missing_edges(problem, terms):
+        return _solve_noisy(problem, terms)
+    if problem.observations is not None:
         warnings.warn(
-            f"{iteration.iterations} iterations were not enough: the last relative change was "
-            f"{iteration.history[-1] if iteration.history else np.nan:.1e}",
-            ConvergenceWarning,
+            "observations change nothing: the equation and the boundary are exact and determine u",
+            RuntimeWarning,
             stacklevel=3,
         )
+    solved = _solve_exact(problem, terms)
+    system, iteration = solved.system, solved.iteration
     u = system.on_grid(iteration.coefficients)
     amplitude = 1.0 if problem.kernels is not None else _amplitude(system, u)
-    posterior = PlanePosterior(system.bases, iteration.coefficients, amplitude)
+    return _solution(
+        solved, PlanePosterior(system.bases, iteration.coefficients, amplitude), nugget=CUTOFF
+    )
+
+
+def _solve_noisy(problem: Problem, terms: Terms) -> PDESolution:
+    """Data with noise, or that leave u open: the likeliest of the levels of noise to try."""
+    # What f does not show, the prior must allow: no exact boundary data stand for it.
+    kernels = problem.kernels or plane_kernels(problem, terms, background=1.0)
+    solutions: list[tuple[float, PDESolution]] = []
+    for trial in noisy_problems(problem, terms):
+        try:
+            solutions.append(_noisy_solution(trial, kernels, terms))
+        except NoiseTooSmall:
+            if not solutions:
+                raise
+            break
+    evidence, best = max(solutions, key=lambda pair: pair[0])
+    noisy = problem.noise[0] > 0 and (problem.noise[1] > 0 or not problem.edges)
+    return replace(best, log_evidence=evidence if noisy else None)
+
+
+def _noisy_solution(
+    problem: Problem, kernels: tuple[SpectralMixture, ...], terms: Terms
+) -> tuple[float, PDESolution]:
+    """Log evidence and solution."""
+    cutoff = noise_cutoff(problem, kernels, terms)
+    while True:
+        system = plane_system(problem, kernels, (), terms, cutoff=cutoff, noisy=True)
+        size = math.prod(basis.size for basis in system.bases)
+        if size <= MOST_UNKNOWNS or cutoff >= LARGEST_CUTOFF:
+            break
+        cutoff = min(10 * cutoff, LARGEST_CUTOFF)
+    noisy = solve_noisy(system, rescale=problem.kernels is None)
+    iteration = PlaneIteration(
+        noisy.coefficients, noisy.history, len(noisy.history), noisy.converged
+    )
+    solved = _Solved(system, iteration, _residual(system, noisy.coefficients)[0], 0.0)
+    posterior = PlanePosterior(
+        system.bases, noisy.coefficients, noisy.spread.amplitude, noisy.spread
+    )
+    return noisy.log_evidence, _solution(solved, posterior, nugget=cutoff)
+
+
+def _solution(solved: _Solved, posterior: PlanePosterior, *, nugget: float) -> PDESolution:
+    system, iteration, problem = solved.system, solved.iteration, solved.system.problem
+    if not iteration.converged:
+        last = f": the last relative change was {iteration.history[-1]:.1e}"
+        warnings.warn(
+            f"{iteration.iterations} iterations were not enough"
+            + (last if iteration.history else ""),
+            ConvergenceWarning,
+            stacklevel=5,
+        )
+    first, *others = system.kernels
+    scaled = replace(first, weights=posterior.amplitude**2 * np.asarray(first.weights))
     return PDESolution(
-        u=u,
+        u=system.on_grid(posterior.coefficients),
         residual_norm=solved.residual,
         residual_off_grid=problem.source is not None,
         newton_history=iteration.history,
         iterations=iteration.iterations,
         converged=iteration.converged,
-        nugget=CUTOFF,
+        nugget=nugget,
         freqs=tuple(np.asarray(kernel.freqs) for kernel in system.kernels),
-        kernels=system.kernels,
+        kernels=(scaled, *others),
         extension=tuple(
             basis.features.period / length
             for basis, length in zip(system.bases, problem.lengths, strict=True)
@@ -93,16 +156,11 @@ def solve_plane(problem: Problem) -> PDESolution:
         method="features",
         grids=problem.grids,
         posterior=posterior,
-        frame=frame_like(None),
     )
 
 
 def _solve_exact(problem: Problem, terms: Terms) -> _Solved:
     edges, others = split_edges(problem, terms)
-    for axis, lacking in missing_edges(problem, terms):
-        raise ValueError(
-            f"boundary must determine the solution: axis {axis} lacks {lacking} condition(s)"
-        )
     if others and not (problem.pde.is_linear and problem.pde.linear.is_constant):
         names = ", ".join(edge.name for edge in others)
         raise ValueError(
@@ -125,7 +183,7 @@ def _solve_exact(problem: Problem, terms: Terms) -> _Solved:
 
 def _solved(
     problem: Problem,
-    kernels: tuple,
+    kernels: tuple[SpectralMixture, ...],
     edges: tuple[Edge, ...],
     others: tuple[Edge, ...],
     terms: Terms,

@@ -26,14 +26,22 @@ _LOBES = 2.0
 
 
 def plane_kernels(
-    problem: Problem, terms: list[tuple[float, tuple[int, ...]]], *, layers: bool = False
+    problem: Problem,
+    terms: list[tuple[float, tuple[int, ...]]],
+    *,
+    layers: bool = False,
+    background: float = 0.0,
 ) -> tuple[SpectralMixture, ...]:
-    """Kernels of unit variance, with the growing and decaying waves if ``layers``."""
+    """Kernels of unit variance, with the growing and decaying waves if ``layers``.
+
+    ``background`` is the weight of slow functions beside that of the strongest line, at least.
+    """
     least = _least_size(problem, terms)
     lines = []
     for axis, (grid, length) in enumerate(zip(problem.grids, problem.lengths, strict=True)):
         curves = _curves(problem, axis, least)
-        lines.append(_without_leakage(spectrum_of(curves, length, limit=nyquist(grid)), length))
+        found = spectrum_of(curves, length, limit=nyquist(grid), background=background)
+        lines.append(_without_leakage(found, length))
     kernels = []
     for axis, (grid, length) in enumerate(zip(problem.grids, problem.lengths, strict=True)):
         weights, freqs, scales = (

@@ -158,6 +158,7 @@ def plane_system(
     terms: Terms,
     *,
     cutoff: float,
+    noisy: bool = False,
 ) -> PlaneSystem:
     """Bases for a prior, with the conditions of ``edges`` as theirs."""
     bases = []
@@ -165,7 +166,7 @@ def plane_system(
         features = axis_features(grid, kernel, periodic=problem.periodic[axis])
         ends = [(edge.end, edge.order) for edge in ends_of(edges, axis)]
         orders = {orders[axis] for _, orders in problem.pde.linear.terms}
-        bases.append(axis_basis(features, grid, ends, orders, cutoff=cutoff))
+        bases.append(axis_basis(features, grid, ends, orders, cutoff=cutoff, prior=noisy))
     return PlaneSystem(problem, kernels, edges, tuple(bases), terms)
 
 

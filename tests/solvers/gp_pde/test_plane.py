@@ -6,6 +6,8 @@ and rational functions, are resolved to 1e-10 to 1e-8 by the grids used.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import sympy
@@ -230,20 +232,10 @@ def test_singular_problems_have_the_solution_of_mean_zero():
     assert abs(weights @ at_nodes @ weights) < 1e-9
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"ends": [(0, 0), (1, 0), (1, 1)]}, "axis 0 lacks 1"),
-        ({"ends": []}, "axis 0 lacks 2"),
-        ({"normal": ALL, "f": 1.0}, "f must be compatible"),
-    ],
-)
-def test_what_cannot_be_solved_is_refused(options, message):
-    extra = options.pop("f", 0.0)
-    problem = box(Laplacian(2), **options)
-    object.__setattr__(problem, "f", problem.f + extra)
-    with pytest.raises(ValueError, match=message):
-        solve_plane(problem)
+def test_a_singular_problem_without_a_solution_is_refused():
+    problem = box(Laplacian(2), normal=ALL)
+    with pytest.raises(ValueError, match="f must be compatible"):
+        solve_plane(replace(problem, f=problem.f + 1.0))
 
 
 def test_more_conditions_than_a_nonlinear_equation_takes():
@@ -255,10 +247,10 @@ def test_more_conditions_than_a_nonlinear_equation_takes():
 def test_inconsistent_data_on_outflow_are_met_in_the_mean():
     problem = box(Advection(3.0))
     exact = solve_plane(problem)
-    last = problem.edges[-1]
+    *edges, last = problem.edges
     assert last.name == "y1"
-    object.__setattr__(last, "values", last.values + 0.1 * np.sin(np.pi * GRIDS[0]) ** 4)
-    solution = solve_plane(problem)
+    last = replace(last, values=last.values + 0.1 * np.sin(np.pi * GRIDS[0]) ** 4)
+    solution = solve_plane(replace(problem, edges=(*edges, last)))
     moved = solution.u[:, -1] - exact.u[:, -1]
     # Part of the way to the data, and not at all at the inflow.
     assert 0.01 < np.abs(moved).max() < 0.1
