@@ -30,6 +30,8 @@ import numpy as np
 
 Array = Any
 
+_SHARED_OUT = 2**15  # numbers from which on torch starts threads
+
 _ACCEPTED = "float32, float64, complex64, complex128 or integers"
 
 
@@ -119,16 +121,23 @@ class Frame:
         return all(self.has_values(array) and not array.requires_grad for array in arrays)
 
     def all_finite(self, array: Array) -> bool:
-        """Whether no value is NaN or infinite, from one pass over the memory where there can be.
+        """Whether no value is NaN or infinite.
 
-        A sum is finite only if all its terms are. Torch adds at the speed of memory, which its
-        ``isfinite`` does not come near; a sum that is not finite may have overflowed.
+        A sum is finite only if all its terms are; one that is not may have overflowed. Torch adds
+        in a fraction of the time that its ``isfinite`` takes, but what it would share out between
+        threads of the host is read faster by NumPy's, which waits for none.
         """
-        if self.is_torch and cmath.isfinite(array.detach().sum().item()):
-            return True
-        if self.is_numpy and array.ndim and array.strides[-1] == array.itemsize:
+        if self.is_torch:
+            array = array.detach()
+            large = array.device.type == "cpu" and array.numel() >= _SHARED_OUT
+            if not large and cmath.isfinite(array.sum().item()):
+                return True
+            if array.device.type != "cpu":
+                return bool(self.xp.all(self.xp.isfinite(array)))
+            array = (array.conj() if array.is_conj() else array).resolve_neg().numpy()
+        if array.ndim and array.strides[-1] == array.itemsize:
             array = array.view(array.real.dtype)
-        return bool(self.xp.all(self.xp.isfinite(array)))
+        return bool(np.all(np.isfinite(array)))
 
     def to_host(self, *arrays: Array) -> tuple[Frame, tuple[np.ndarray, ...]]:
         """View arrays for which :meth:`runs_on_host` holds as NumPy, with the frame they are in."""
