@@ -1,5 +1,6 @@
 """Gaussian processes that solve partial differential equations: spectral mixtures as kernels."""
 
+from solvers.gp_pde.collocation import GPSolution, gp_collocation
 from solvers.gp_pde.conditions import Dirichlet, Neumann, Periodic
 from solvers.gp_pde.derivative_matrices import (
     kernel_derivative_matrix,
@@ -21,6 +22,7 @@ from solvers.gp_pde.spectral_mixture import (
 __all__ = [  # noqa: RUF022 - PDE is a word, not a constant
     "Advection",
     "Dirichlet",
+    "GPSolution",
     "KroneckerGP",
     "KroneckerPosterior",
     "Laplacian",
@@ -31,6 +33,7 @@ __all__ = [  # noqa: RUF022 - PDE is a word, not a constant
     "PDESolution",
     "Periodic",
     "SpectralMixture",
+    "gp_collocation",
     "gphm_objective",
     "kernel_derivative_matrix",
     "kernel_differentiation_matrix",

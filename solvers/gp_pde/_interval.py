@@ -15,16 +15,16 @@ Owhadi, Stuart, arXiv 2103.12959 (Gauss-Newton on Gaussian processes).
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from numerics.convergence import ConvergenceWarning
 from solvers.gp_pde._features import AxisFeatures, axis_features
 from solvers.gp_pde._interval_spectrum import interval_kernel
-from solvers.gp_pde._null_functions import Function, null_functions, solve_singular
+from solvers.gp_pde._newton import Linearised, newton
+from solvers.gp_pde._null_functions import Function, singular_functions, solve_singular
 from solvers.gp_pde._problem import Problem
+from solvers.gp_pde._residual import off_grid_residual
 from solvers.gp_pde._weights import (
     NUGGET,
     WeightGaussian,
@@ -33,11 +33,8 @@ from solvers.gp_pde._weights import (
     no_data,
 )
 from solvers.gp_pde.solution import PDESolution, Points
-from solvers.gp_pde.spectral_mixture import SpectralMixture
 
 _FLOOR = 1e-20
-_GROWTH = 2.0
-_HALVINGS = 6
 
 
 @dataclass(frozen=True)
@@ -64,35 +61,37 @@ def solve_interval(problem: Problem) -> PDESolution:
     features = axis_features(problem.grids[0], kernel, periodic=problem.periodic[0], floor=_FLOOR)
     rows = _Rows.of(problem, features)
     rescale = problem.kernels is None
-    if problem.pde.is_linear:
-        weights, evidence = rows.solve(None, rescale)
-        history: list[float] = []
-        converged = True
-    else:
-        weights, evidence, history, converged = _newton(problem, rows, rescale)
+
+    def solve(u: np.ndarray | None) -> Linearised[tuple[WeightGaussian, float | None]]:
+        state = rows.solve(u, rescale)
+        mean = state[0].mean
+        return Linearised(rows.values @ mean, rows.image @ mean, state)
+
+    run = newton(problem, solve)
+    weights, evidence = run.last.state
     posterior = IntervalPosterior(rows.features, weights)
-    norm, off_grid = _residual(problem, rows, weights.mean)
+
+    def at(grids: tuple[np.ndarray, ...]) -> tuple[np.ndarray, np.ndarray]:
+        image = operator_image(problem, rows.features, grids[0])
+        return rows.features(grids[0]) @ weights.mean, image @ weights.mean
+
+    norm, off_grid = off_grid_residual(problem, at)
     return PDESolution(
-        u=rows.values @ weights.mean,
+        u=run.last.u,
         residual_norm=norm,
         residual_off_grid=off_grid,
-        newton_history=tuple(history),
-        iterations=len(history),
-        converged=converged,
+        newton_history=run.history,
+        iterations=len(run.history),
+        converged=run.converged,
         nugget=NUGGET,
         freqs=(kernel.freqs,),
-        kernels=(scaled(kernel, weights.amplitude),),
+        kernels=(replace(kernel, weights=weights.amplitude**2 * kernel.weights),),
         extension=(rows.features.period / problem.lengths[0],),
         log_evidence=evidence,
         method="features",
         grids=problem.grids,
         posterior=posterior,
     )
-
-
-def scaled(kernel: SpectralMixture, amplitude: float) -> SpectralMixture:
-    """The kernel of the process times a number."""
-    return replace(kernel, weights=amplitude**2 * kernel.weights)
 
 
 @dataclass(frozen=True)
@@ -112,9 +111,6 @@ class _Rows:
         grid = problem.grids[0]
         ends = [features(grid[[-edge.end]], edge.order) for edge in problem.edges]
         data = [float(edge.values) for edge in problem.edges]
-        order = problem.pde.linear.orders[0]
-        count = len(problem.edges) + order * problem.periodic[0]
-        singular = problem.pde.is_linear and problem.noise == (0.0, 0.0) and count >= order
         return cls(
             problem=problem,
             features=features,
@@ -122,7 +118,7 @@ class _Rows:
             image=operator_image(problem, features, grid),
             ends=np.concatenate([np.zeros((0, features.size)), *ends]),
             data=np.array(data),
-            null=null_functions(problem) if singular else [],
+            null=singular_functions(problem),
         )
 
     def solve(self, u: np.ndarray | None, rescale: bool) -> tuple[WeightGaussian, float | None]:
@@ -160,11 +156,6 @@ class _Rows:
             weights, evidence = weights.noisy(*stage)
         return weights, evidence
 
-    def residual_size(self, mean: np.ndarray) -> float:
-        """Norm of L u + N(u) - f on the grid."""
-        reaction, _ = self.problem.pde.reaction(self.values @ mean)
-        return float(np.linalg.norm(self.image @ mean + reaction - self.problem.f))
-
 
 def operator_image(problem: Problem, features: AxisFeatures, x: np.ndarray) -> np.ndarray:
     """L of the features at points."""
@@ -174,53 +165,5 @@ def operator_image(problem: Problem, features: AxisFeatures, x: np.ndarray) -> n
     return image
 
 
-def _newton(
-    problem: Problem, rows: _Rows, rescale: bool
-) -> tuple[WeightGaussian, float | None, list[float], bool]:
-    """Newton's method, with steps halved where they make the residual grow."""
-    u = np.zeros(problem.shape)
-    mean = np.zeros(rows.features.size)
-    history: list[float] = []
-    size = np.inf
-    for step in range(problem.maxiter):
-        weights, evidence = rows.solve(u, rescale)
-        if step == 0:
-            problem.pde.check_jac(rows.values @ weights.mean)
-        fraction, norm = 1.0, rows.residual_size(weights.mean)
-        # The first step meets the boundary data; what it does to the residual says nothing.
-        for _ in range(_HALVINGS if step else 0):
-            if norm <= _GROWTH * size:
-                break
-            fraction /= 2
-            norm = rows.residual_size(mean + fraction * (weights.mean - mean))
-        mean = mean + fraction * (weights.mean - mean)
-        size, new = norm, rows.values @ mean
-        change = float(np.linalg.norm(new - u)) / (float(np.linalg.norm(new)) or 1.0)
-        history.append(change)
-        u = new
-        if change <= problem.rtol:
-            return weights, evidence, history, True
-    warnings.warn(
-        f"Newton's method stopped after {problem.maxiter} steps with u still changing by "
-        f"{history[-1]:.2g} of its size, rtol is {problem.rtol:.2g}",
-        ConvergenceWarning,
-        stacklevel=4,
-    )
-    return replace(weights, mean=mean), evidence, history, False
-
-
 def _coordinates(points: Points) -> np.ndarray:
     return points[0] if isinstance(points, tuple) else points[:, 0]
-
-
-def _residual(problem: Problem, rows: _Rows, mean: np.ndarray) -> tuple[float, bool]:
-    """Relative residual half way between the points where f is known there, else on them."""
-    x, f = problem.grids[0], problem.f
-    values, image = rows.values, rows.image
-    if problem.source is not None:
-        x = (x[:-1] + x[1:]) / 2
-        f, values = problem.source(x), rows.features(x)
-        image = operator_image(problem, rows.features, x)
-    reaction, _ = problem.pde.reaction(values @ mean)
-    norm = float(np.linalg.norm(image @ mean + reaction - f))
-    return norm / (float(np.linalg.norm(f)) or 1.0), problem.source is not None

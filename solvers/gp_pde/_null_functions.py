@@ -50,6 +50,23 @@ def null_functions(problem: Problem) -> list[Function]:
     return [_combination(basis, row / size) for row in Vt[rank:]]
 
 
+def singular_functions(problem: Problem) -> list[Function]:
+    """Null functions of a linear equation with exact data and as many conditions as its order."""
+    order = problem.pde.linear.orders[0]
+    count = len(problem.edges) + order * problem.periodic[0]
+    exact = problem.pde.is_linear and problem.noise == (0.0, 0.0)
+    return null_functions(problem) if exact and count >= order else []
+
+
+def refuse_singular(problem: Problem, method: str) -> None:
+    """Refuse singular equations where a method cannot tell whether they have solutions."""
+    if problem.dim == 1 and problem.observations is None and singular_functions(problem):
+        raise ValueError(
+            "the equation is singular: a function other than 0 solves it with all data zero; "
+            f"method {method!r} takes no such equation, 'features' does if it has solutions"
+        )
+
+
 def solve_singular(
     problem: Problem,
     features: AxisFeatures,
@@ -88,7 +105,7 @@ def solve_singular(
             "solve it with all data zero; the u orthogonal to them is returned (of mean zero, "
             "where they are the constants)",
             RuntimeWarning,
-            stacklevel=5,
+            stacklevel=7,
         )
     return exact_data(np.concatenate(blocks), np.concatenate(values))
 

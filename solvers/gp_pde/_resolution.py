@@ -8,6 +8,7 @@ will have.
 from __future__ import annotations
 
 import itertools
+import math
 import warnings
 from collections.abc import Callable
 
@@ -71,7 +72,7 @@ def _above(
         coordinates.insert(place, s)
         lines.append(function(*coordinates))
     turns = 2 * np.pi * np.arange(n) / (n - 1)
-    window = sum(c * np.cos(k * turns) for k, c in enumerate(_BLACKMAN_HARRIS))
+    window = np.array(_BLACKMAN_HARRIS) @ np.cos(np.multiply.outer(np.arange(4), turns))
     power = np.sum(np.abs(np.fft.rfft(np.stack(lines) * window)) ** 2, axis=0)
     freqs = np.fft.rfftfreq(n, s[1] - s[0])
     total = float(power.sum())
@@ -86,7 +87,8 @@ def _image_size(problem: Problem) -> float:
     """What L makes of a function like the boundary data: f far below it is rounding."""
     data = max((float(np.abs(edge.values).max()) for edge in problem.edges), default=0.0)
     middle = (grid[len(grid) // 2] for grid in problem.grids)
+    coordinates = tuple(np.asarray(x) for x in middle)
     return data * sum(
-        abs(c) / np.prod([size**a for size, a in zip(problem.lengths, orders, strict=True)])
-        for c, orders in problem.pde.linear.frozen(*middle).terms
+        abs(float(c)) / math.prod(size**a for size, a in zip(problem.lengths, orders, strict=True))
+        for c, orders in problem.pde.linear.coefficients(*coordinates)
     )

@@ -126,7 +126,7 @@ class PDESolution:
             Of the points' shape, in the kind and precision of the solution.
         """
         frame, host, shape = self._points(points)
-        mean, variance = self.posterior.moments(host, self._order(order))
+        mean, variance = self.posterior.moments(host, as_order(order, self.dim))
         return tuple(frame.cast(frame.asarray(a.reshape(shape))) for a in (mean, variance))
 
     def sample(
@@ -141,43 +141,13 @@ class PDESolution:
         size = as_integer("size", size, minimum=1)
         given = self.grids if points is None else points
         frame, host, shape = self._points(given)
-        draws = self.posterior.draw(size, as_generator(rng), host, self._order(order))
+        draws = self.posterior.draw(size, as_generator(rng), host, as_order(order, self.dim))
         return frame.cast(frame.asarray(draws.reshape(size, *shape)))
 
-    def _order(self, order: int | tuple[int, ...] | None) -> tuple[int, ...]:
-        if order is None:
-            return (0,) * self.dim
-        given = order if isinstance(order, tuple | list) else (order,)
-        orders = tuple(as_integer("order", one, minimum=0) for one in given)
-        if len(orders) != self.dim or max(orders) > 4:
-            raise ValueError(f"order must be {self.dim} integers from 0 to 4, got {order!r}")
-        return orders
-
     def _points(self, points: Any) -> tuple[Frame, Points, tuple[int, ...]]:
-        """The frame of the answer, the points on the host, and the shape of the answer."""
-        if isinstance(points, tuple):
-            if len(points) != self.dim:
-                raise ValueError(f"points must be {self.dim} grids, got {len(points)}")
-            named = {f"points[{axis}]": grid for axis, grid in enumerate(points)}
-            frame, *grids = as_arrays(**named)
-            for (name, _), grid in zip(named.items(), grids, strict=True):
-                check_real(name, grid, frame)
-                if grid.ndim != 1:
-                    raise ValueError(f"{name} must have one axis, got {tuple(grid.shape)}")
-            host = tuple(_on_host(frame, grid) for grid in grids)
-            self._check_inside(host)
-            return self.frame, host, tuple(len(grid) for grid in host)
-        frame, given = as_arrays(points=points)
-        check_real("points", given, frame)
-        shape = tuple(given.shape)
-        if self.dim == 1:
-            flat = _on_host(frame, given).reshape(-1, 1)
-        else:
-            if not shape or shape[-1] != self.dim:
-                raise ValueError(f"points must have shape (..., {self.dim}), got {shape}")
-            flat, shape = _on_host(frame, given).reshape(-1, self.dim), shape[:-1]
-        self._check_inside(tuple(flat.T))
-        return self.frame, flat, shape
+        host, shape = as_points(points, self.dim)
+        self._check_inside(host if isinstance(host, tuple) else tuple(host.T))
+        return self.frame, host, shape
 
     def _check_inside(self, coordinates: tuple[np.ndarray, ...]) -> None:
         for axis, (x, grid) in enumerate(zip(coordinates, self.grids, strict=True)):
@@ -187,6 +157,39 @@ class PDESolution:
                     f"points must lie in the box, axis {axis} in [{grid[0]:g}, {grid[-1]:g}]; "
                     f"got {x.min():g} to {x.max():g}"
                 )
+
+
+def as_points(points: Any, dim: int) -> tuple[Points, tuple[int, ...]]:
+    """Points (m, dim), or a tuple of grids, on the host, and the shape of an answer there."""
+    if isinstance(points, tuple):
+        if len(points) != dim:
+            raise ValueError(f"points must be {dim} grids, got {len(points)}")
+        named = {f"points[{axis}]": grid for axis, grid in enumerate(points)}
+        frame, *grids = as_arrays(**named)
+        for (name, _), grid in zip(named.items(), grids, strict=True):
+            check_real(name, grid, frame)
+            if grid.ndim != 1:
+                raise ValueError(f"{name} must have one axis, got shape {tuple(grid.shape)}")
+        return tuple(_on_host(frame, g) for g in grids), tuple(int(g.shape[0]) for g in grids)
+    frame, given = as_arrays(points=points)
+    check_real("points", given, frame)
+    shape = tuple(given.shape)
+    if dim == 1:
+        return _on_host(frame, given).reshape(-1, 1), shape
+    if not shape or shape[-1] != dim:
+        raise ValueError(f"points must have shape (..., {dim}), got {shape}")
+    return _on_host(frame, given).reshape(-1, dim), shape[:-1]
+
+
+def as_order(order: int | tuple[int, ...] | None, dim: int) -> tuple[int, ...]:
+    """Order of a derivative along each axis, 0 to 4; None is none."""
+    if order is None:
+        return (0,) * dim
+    given = order if isinstance(order, tuple | list) else (order,)
+    orders = tuple(as_integer("order", one, minimum=0) for one in given)
+    if len(orders) != dim or max(orders) > 4:
+        raise ValueError(f"order must be {dim} integers from 0 to 4, got {order!r}")
+    return orders
 
 
 def _on_host(frame: Frame, array: Array) -> np.ndarray:

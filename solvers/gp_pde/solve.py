@@ -21,8 +21,11 @@ from typing import Any
 
 from numerics.arrays import Array, check_choice
 from solvers.gp_pde._arguments import as_problem
+from solvers.gp_pde._box_collocation import solve_collocation
+from solvers.gp_pde._differentiation import solve_differentiation
 from solvers.gp_pde._interval import solve_interval
 from solvers.gp_pde._plane import solve_plane
+from solvers.gp_pde._problem import Problem
 from solvers.gp_pde._resolution import warn_if_aliased
 from solvers.gp_pde.equations import PDE, LinearOperator
 from solvers.gp_pde.solution import PDESolution
@@ -69,6 +72,10 @@ def solve_pde(
         list of conditions. A callable or a condition alone stands for all faces, ``Periodic()`` for
         all axes.
     method : {"features", "collocation", "differentiation"}
+        "collocation" takes up to 10000 points and conditions in all and no periodic axes;
+        "differentiation" no noise, no observations and no periodic axes, and on two axes only
+        linear equations with constant coefficients, without mixed derivatives, with values of u on
+        faces.
     kernel : "auto", SpectralMixture, or tuple of SpectralMixture
         Prior, one factor an axis. "auto" reads it from periodograms of f, of boundary data and of
         observations, and scales it so that the data are likely.
@@ -77,7 +84,8 @@ def solve_pde(
     observations : tuple (points, values, noise_std), optional
         Values of u at points (m,) or (m, dim) with standard deviations, positive, of their noise.
     rtol : float
-        Newton's method stops when u changes by less than this, relative to u.
+        Newton's method stops when u changes by less than this, relative to u ("collocation", which
+        rounds more, by 1e-6 at least).
     maxiter : int
         Most Newton steps.
     allow_float32 : bool
@@ -153,5 +161,13 @@ def solve_pde(
     )
     check_choice("method", method, _METHODS)
     warn_if_aliased(problem, stacklevel=2)
-    solution = solve_interval(problem) if problem.dim == 1 else solve_plane(problem)
+    solution = _solver(method, problem.dim)(problem)
     return replace(solution, u=frame.cast(frame.asarray(solution.u)), frame=frame)
+
+
+def _solver(method: str, dim: int) -> Callable[[Problem], PDESolution]:
+    if method == "collocation":
+        return solve_collocation
+    if method == "differentiation":
+        return solve_differentiation
+    return solve_interval if dim == 1 else solve_plane

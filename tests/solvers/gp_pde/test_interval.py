@@ -119,8 +119,9 @@ def test_newton_that_does_not_arrive_says_so():
     x = np.linspace(0, 1, 60)
     pde = PDE(Laplacian(1), lambda u: 30 * np.exp(u), lambda u: 30 * np.exp(u))
     # Bratu's problem has no solution for a factor above 3.51.
-    with pytest.warns(ConvergenceWarning, match="rtol"):
+    with pytest.warns(ConvergenceWarning, match="rtol") as record:
         solution = solve_pde(pde, x, 0.0, (0.0, 0.0), maxiter=4)
+    assert record[0].filename == __file__
     assert not solution.converged
     assert solution.iterations == len(solution.newton_history) == 4
 
@@ -262,8 +263,9 @@ def test_singular_equations(boundary):
     def f(x):
         return -4 * np.pi**2 * np.cos(2 * np.pi * x)
 
-    with pytest.warns(RuntimeWarning, match="singular"):
+    with pytest.warns(RuntimeWarning, match="singular") as record:
         solution = solve_pde(Laplacian(1), x, f, boundary)
+    assert record[0].filename == __file__
     np.testing.assert_allclose(solution.u, np.cos(2 * np.pi * x), atol=1e-7)
     with pytest.raises(ValueError, match=r"singular.*compatible"):
         solve_pde(Laplacian(1), x, lambda x: f(x) + 0.01, boundary)
