@@ -60,7 +60,8 @@ class LinearScan(torch.autograd.Function):
         a, h0, h = ctx.saved_tensors
         axis, reverse, lagged, chunk, frame = ctx.options
         grad_a = grad_b = grad_h0 = None
-        both = ctx.needs_input_grad[0] and not lagged
+        # The kernel that does both at once is not recorded, as a second derivative would need.
+        both = ctx.needs_input_grad[0] and not lagged and not torch.is_grad_enabled()
         if both and triton_runs(frame, a, grads[0], h, *_present(h0)):
             from ssm._device_scan import adjoint_states
 

@@ -17,23 +17,33 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from numerics.arrays import Array, Frame, check_choice
+from ssm._device_kernels import triton_runs
 
 _RADIX = 8
 _SQUARINGS = 3
 _BLOCK_BYTES = 2**22
+_TAKEN = {
+    "numba": "NumPy arrays and CPU tensors that need no gradient",
+    "triton": "CUDA tensors, where Triton is installed",
+}
 
 
-def takes_compiled(frame: Frame, algorithm: str, conj: bool, *arrays: Array) -> bool:
-    """Whether compiled code may and shall do the sum over these modes."""
-    check_choice("algorithm", algorithm, ("auto", "matmul", "numba"))
-    able = conj and frame.runs_on_host(*arrays)
-    if algorithm == "numba" and not able:
+def chosen_algorithm(frame: Frame, algorithm: str, conj: bool, *arrays: Array) -> str:
+    """What does the sum over these modes: ``matmul``, or compiled code that may and shall."""
+    check_choice("algorithm", algorithm, ("auto", "matmul", "numba", "triton"))
+    able = {"numba": conj and frame.runs_on_host(*arrays), "triton": False}
+    if conj and triton_runs(frame, *arrays):
+        from ssm._device_vandermonde import multiplies_doubles
+
+        able["triton"] = frame.single or multiplies_doubles()
+    if not able.get(algorithm, True):
         raise ValueError(
-            "algorithm='numba' takes NumPy arrays and CPU tensors that need no gradient, with"
-            f" conj=True; got {'torch' if frame.is_torch else 'NumPy'} arrays on {frame.device},"
-            f" conj={conj}"
+            f"algorithm={algorithm!r} takes {_TAKEN[algorithm]}, with conj=True; got"
+            f" {'torch' if frame.is_torch else 'NumPy'} arrays on {frame.device}, conj={conj}"
         )
-    return able and algorithm != "matmul"
+    if algorithm != "auto":
+        return algorithm
+    return next((name for name in able if able[name]), "matmul")
 
 
 def expand(

@@ -20,7 +20,7 @@ from numerics.arrays import (
     check_positive,
     check_shape,
 )
-from ssm._vandermonde import expand, expand_compiled, takes_compiled
+from ssm._vandermonde import chosen_algorithm, expand, expand_compiled
 from ssm.discretization import discretize_double, phi1_double
 
 _DISCRETIZATIONS = ("zoh", "bilinear", "euler", "backward", "impulse")
@@ -58,10 +58,12 @@ def vandermonde_kernel(
         Rule; see :func:`ssm.discretize`.
     conj : bool
         Return twice the real part. Needs complex ``Lambda``.
-    algorithm : {"auto", "matmul", "numba"}
+    algorithm : {"auto", "matmul", "numba", "triton"}
         ``matmul`` is the array-API form: any library and device, differentiable. ``numba`` fills
         the same factors by compiled code, in cache, for NumPy arrays and for CPU tensors that need
-        no gradient, with ``conj``. ``auto`` takes ``numba`` where it can.
+        no gradient, with ``conj``. ``triton`` forms and multiplies them in one kernel, for CUDA
+        tensors where Triton is installed, with ``conj``, differentiable. ``auto`` takes one of the
+        two where it can.
 
     Returns
     -------
@@ -75,7 +77,7 @@ def vandermonde_kernel(
         For arrays that hold no numbers or mix libraries, and for ``L`` not an integer.
     ValueError
         For wrong shapes, ``L < 1``, ``dt`` not positive, unknown names, real ``Lambda`` with
-        ``conj``, or ``algorithm="numba"`` for tensors it cannot take.
+        ``conj``, or an ``algorithm`` for arrays it cannot take.
 
     References
     ----------
@@ -99,9 +101,9 @@ def vandermonde_kernel(
     check_positive("dt", dt, frame)
     _check_modes("Lambda", Lambda, w, conj, frame)
     broadcast_batch(Lambda=tuple(Lambda.shape[:-1]), w=tuple(w.shape[:-1]), dt=tuple(dt.shape))
-    compiled = takes_compiled(frame, algorithm, conj, Lambda, w, dt)
+    algorithm = chosen_algorithm(frame, algorithm, conj, Lambda, w, dt)
     home = frame
-    if compiled:
+    if algorithm == "numba":
         frame, (Lambda, w, dt) = frame.to_host(Lambda, w, dt)
     Lambda, w, dt = frame.double(Lambda), frame.double(w), frame.double(dt)
     step = dt[..., None]
@@ -116,8 +118,12 @@ def vandermonde_kernel(
         nodes["z"], w = discretize_double(
             frame, Lambda, w, dt, method=discretization, diagonal=True
         )
-    if compiled:
+    if algorithm == "numba":
         return expand_compiled(home, w, L, **nodes)
+    if algorithm == "triton":
+        from ssm._torch_vandermonde import expand_on_device
+
+        return expand_on_device(frame, w, L, **nodes)
     return expand(frame, w, L, conj=conj, **nodes)
 
 
