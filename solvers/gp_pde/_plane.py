@@ -43,7 +43,7 @@ from solvers.gp_pde.spectral_mixture import SpectralMixture
 
 _GOOD = 1e-9
 _COMPATIBLE = 1e-6
-_CONSTANT = 1 - 1e-6
+_DEPENDENT = 1e-6
 
 
 @dataclass(frozen=True)
@@ -67,24 +67,45 @@ def solve_plane(problem: Problem) -> PDESolution:
     ConvergenceWarning
         If Newton's steps or an inner iteration stop before their tolerance.
     RuntimeWarning
-        If the solution is determined but for a constant: that of mean zero is returned.
+        If the equation is singular but has solutions, and if observations cannot change any.
     """
     terms = mean_terms(problem)
     if any(problem.noise) or missing_edges(problem, terms):
-        return _solve_noisy(problem, terms)
-    if problem.observations is not None:
+        solution = _solve_noisy(problem, terms)
+    else:
+        solution, singular = _solve_exact(problem, terms)
+        if singular:
+            warnings.warn(
+                "the equation and its conditions leave solutions of the homogeneous problem free: "
+                "the solution orthogonal to them, of mean zero for constants, is returned",
+                RuntimeWarning,
+                stacklevel=3,
+            )
+        if problem.observations is not None:
+            warnings.warn(
+                "observations change nothing: the equation and the boundary, exact, determine u",
+                RuntimeWarning,
+                stacklevel=3,
+            )
+    if not solution.converged:
+        last = f": the last relative change was {(solution.newton_history or (0.0,))[-1]:.1e}"
         warnings.warn(
-            "observations change nothing: the equation and the boundary are exact and determine u",
-            RuntimeWarning,
+            f"{solution.iterations} iterations were not enough"
+            + (last if solution.newton_history else ""),
+            ConvergenceWarning,
             stacklevel=3,
         )
-    solved = _solve_exact(problem, terms)
+    return solution
+
+
+def _solve_exact(problem: Problem, terms: Terms) -> tuple[PDESolution, bool]:
+    """Solution of exact data that determine u, and whether but for homogeneous solutions."""
+    solved = _best_solved(problem, terms)
     system, iteration = solved.system, solved.iteration
     u = system.on_grid(iteration.coefficients)
     amplitude = 1.0 if problem.kernels is not None else _amplitude(system, u)
-    return _solution(
-        solved, PlanePosterior(system.bases, iteration.coefficients, amplitude), nugget=CUTOFF
-    )
+    posterior = PlanePosterior(system.bases, iteration.coefficients, amplitude)
+    return _solution(solved, posterior, nugget=CUTOFF), iteration.singular
 
 
 def _solve_noisy(problem: Problem, terms: Terms) -> PDESolution:
@@ -128,14 +149,6 @@ def _noisy_solution(
 
 def _solution(solved: _Solved, posterior: PlanePosterior, *, nugget: float) -> PDESolution:
     system, iteration, problem = solved.system, solved.iteration, solved.system.problem
-    if not iteration.converged:
-        last = f": the last relative change was {iteration.history[-1]:.1e}"
-        warnings.warn(
-            f"{iteration.iterations} iterations were not enough"
-            + (last if iteration.history else ""),
-            ConvergenceWarning,
-            stacklevel=5,
-        )
     first, *others = system.kernels
     scaled = replace(first, weights=posterior.amplitude**2 * np.asarray(first.weights))
     return PDESolution(
@@ -159,7 +172,8 @@ def _solution(solved: _Solved, posterior: PlanePosterior, *, nugget: float) -> P
     )
 
 
-def _solve_exact(problem: Problem, terms: Terms) -> _Solved:
+def _best_solved(problem: Problem, terms: Terms) -> _Solved:
+    """With the prior whose solution leaves least of the equation and the conditions."""
     edges, others = split_edges(problem, terms)
     if others and not (problem.pde.is_linear and problem.pde.linear.is_constant):
         names = ", ".join(edge.name for edge in others)
@@ -227,8 +241,8 @@ def _linear(system: PlaneSystem) -> PlaneIteration:
         iterations += count
         converged = converged and (met or null or not first)
     if null:
-        full = _without_mean(system, full)
-    return PlaneIteration(full, (), iterations, bool(converged))
+        full = _without_homogeneous(system, full)
+    return PlaneIteration(full, (), iterations, bool(converged), singular=null)
 
 
 def _check_compatible(system: PlaneSystem, right: np.ndarray, source: np.ndarray) -> None:
@@ -257,26 +271,18 @@ def _data_size(system: PlaneSystem) -> float:
     )
 
 
-def _without_mean(system: PlaneSystem, full: np.ndarray) -> np.ndarray:
-    """The solution of mean zero, where a constant is free."""
-    bases = system.bases
-    constant = _outer([basis.mean for basis in bases])
-    inside = system.extended(system.restricted(constant))
-    if np.linalg.norm(inside) < _CONSTANT * np.linalg.norm(constant):
-        return full
-    if np.linalg.norm(system.operator(constant)) > _COMPATIBLE * system.operator.scale:
-        return full
-    warnings.warn(
-        "the equation and its conditions leave a constant free: the solution of mean zero over "
-        "the box is returned",
-        RuntimeWarning,
-        stacklevel=6,
-    )
-    return full - float(np.sum(constant * full)) / float(np.sum(constant**2)) * constant
-
-
-def _outer(vectors: list[np.ndarray]) -> np.ndarray:
-    return along(np.ones([1] * len(vectors)), [vector[:, None] for vector in vectors])
+def _without_homogeneous(system: PlaneSystem, full: np.ndarray) -> np.ndarray:
+    """The solution orthogonal to those of the homogeneous problem."""
+    inverse = system.reduced.inverse
+    places = np.argwhere(inverse.null)
+    modes = []
+    for place in places:
+        columns = [X[:, [k]] for X, k in zip(inverse.vectors, place, strict=True)]
+        mode = system.extended(along(np.ones([1] * len(columns)), columns))
+        modes += [mode.real.ravel(), mode.imag.ravel()]
+    left, size, _ = np.linalg.svd(np.stack(modes, axis=1), full_matrices=False)
+    basis = left[:, size > _DEPENDENT * size[0]]
+    return full - (basis @ (basis.T @ full.ravel())).reshape(full.shape)
 
 
 def _residual(system: PlaneSystem, full: np.ndarray) -> tuple[float, float]:

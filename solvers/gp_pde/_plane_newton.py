@@ -24,12 +24,25 @@ _STAGNATED = 1e-7
 
 @dataclass(frozen=True)
 class PlaneIteration:
-    """Coefficients, relative changes of u by Newton step, iterations, and whether they met rtol."""
+    """How coefficients were found.
+
+    Attributes
+    ----------
+    coefficients : array
+    history : tuple of float
+        Relative changes of u by Newton step.
+    iterations : int
+    converged : bool
+        Whether they met their tolerance.
+    singular : bool
+        Whether solutions of the homogeneous problem could be added.
+    """
 
     coefficients: np.ndarray
     history: tuple[float, ...]
     iterations: int
     converged: bool
+    singular: bool = False
 
 
 def newton(system: PlaneSystem, starts: list[np.ndarray]) -> PlaneIteration:

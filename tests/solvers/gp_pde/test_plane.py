@@ -228,6 +228,12 @@ def test_singular_problems_have_the_solution_of_mean_zero():
     np.testing.assert_allclose(gap, gap.mean(), atol=1e-8)
     nodes, weights = np.polynomial.legendre.leggauss(20)
     inner = [g[0] + (g[-1] - g[0]) * (nodes + 1) / 2 for g in GRIDS]
+    # A resonance: sin(pi x) sin(pi y) is free.
+    square = (np.linspace(0, 1, 40), np.linspace(0, 1, 42))
+    linear = Laplacian(2) + LinearOperator([(2 * np.pi**2, (0, 0))])
+    u = sympy.sin(2 * sympy.pi * X) * sympy.sin(sympy.pi * Y)
+    with pytest.warns(RuntimeWarning, match="orthogonal"):
+        assert error(solve_plane(box(linear, u, square)), u) < TOLERANCE
     at_nodes, _ = solution.posterior.moments(tuple(inner), (0, 0))
     assert abs(weights @ at_nodes @ weights) < 1e-9
 
