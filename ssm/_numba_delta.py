@@ -102,8 +102,9 @@ def run(q, k, v, beta, decay, C, states, o):
             visible = reading[:tokens]
             np.dot(A, R, visible)
             for t in range(tokens):
+                row, more = read[t], visible[t]
                 for j in range(d_v):
-                    read[t, j] += visible[t, j]
+                    row[j] += more[j]
             if gated:
                 scaled = leaving[:n]
                 for i in range(n):
@@ -112,7 +113,9 @@ def run(q, k, v, beta, decay, C, states, o):
                 np.dot(scaled.T, R, added)
             else:
                 np.dot(keys.T, R, added)
-            following = states[h, min(chunk + 1, kept)]
-            for l in range(d_k):
-                for j in range(d_v):
-                    following[l, j] = entered * S[l, j] + added[l, j]
+            # In the precision of the state: a factor in double would take each number there and back.
+            share, size = q.dtype.type(entered), d_k * d_v
+            before, change = S.reshape(size), added.reshape(size)
+            after = states[h, min(chunk + 1, kept)].reshape(size)
+            for j in range(size):
+                after[j] = share * before[j] + change[j]
