@@ -113,7 +113,7 @@ def run(q, k, v, beta, decay, C, states, o):
                 np.dot(scaled.T, R, added)
             else:
                 np.dot(keys.T, R, added)
-            # In the precision of the state: a factor in double would take each number there and back.
+            # A factor in double would take single precision there and back.
             share, size = q.dtype.type(entered), d_k * d_v
             before, change = S.reshape(size), added.reshape(size)
             after = states[h, min(chunk + 1, kept)].reshape(size)
