@@ -1,7 +1,8 @@
 r"""Scans of :math:`h_t = a_t h_{t-1} + b_t` beside copying memory, filters and other scans.
 
 A scan makes two operations of every three numbers that it touches, a and b in and h out, so memory
-sets its pace: it is timed beside copying three arrays of that size.
+sets its pace: it is timed beside copying three arrays of that size, on a graphics card as well if
+there is one.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 import scipy.signal
 
+from benchmarks._scan_on_cuda import extended, largest_error, on_device
 from benchmarks.harness import Check, Context, Figure, Record, Table, benchmark
 from benchmarks.harness.record import format_cell
 from benchmarks.harness.timing import Timing
@@ -40,9 +42,12 @@ def run(context: Context) -> Record:
     signals, new_checks = _signals(context)
     tables.append(signals)
     checks += new_checks
+    found, new_checks = on_device(context, KINDS)
+    tables += found
+    checks += new_checks
     return context.record(
         asked="A scan on the CPU takes at most twice the time of copying the three arrays it "
-        "touches.",
+        "touches. On CUDA the three arrays pass at 0.7 times the rate of copying, or more.",
         tables=tables,
         checks=checks,
         figures=[
@@ -71,8 +76,8 @@ def _channels(context: Context, kind: str) -> tuple[Table, list[Check], dict[str
         warmup=dict.fromkeys((COPY, *fast), 2) | dict.fromkeys(slow, 1),
         baseline=COPY,
     )
-    exact = _extended(a[:1, :, :4], b[:1, :, :4])
-    errors = {name: _error(call(), exact) for name, call in {**fast, **slow}.items()}
+    exact = extended(a[:1, :, :4], b[:1, :, :4])
+    errors = {name: largest_error(call(), exact) for name, call in {**fast, **slow}.items()}
     table = Table(
         f"{kind}, (batch, steps, channels) = ({B}, {L}, {N})",
         ["path", "median (ms)", "to copying", "gain of ours", "largest error"],
@@ -204,11 +209,26 @@ def _signals(context: Context) -> tuple[Table, list[Check]]:
             baseline=COPY,
         )
         first, constant, _ = calls
-        exact = _extended(np.full((1, shape[1], 1), decay), b[:1, :, None])[..., 0]
-        errors = {name: _error(call(), exact) for name, call in list(calls.items())[1:]}
+        exact = extended(np.full((1, shape[1], 1), decay), b[:1, :, None])[..., 0]
+        errors = {name: largest_error(call(), exact) for name, call in list(calls.items())[1:]}
         rows += _rows(timings, errors, constant)[1:]
         checks.append(
             Check.at_most(f"signals, {first}: time to copying", timings[first].ratio, 2, unit="x")
+        )
+        # A step of dlsim is a step of Python: one signal, some of its steps, scaled to all.
+        few, name = b[:1, :4096], f"scipy.signal.dlsim, {kind}"
+        simulated = context.time_interleaved(
+            {name: lambda few=few, decay=decay: _dlsim(decay, few)}, repeats=3
+        )[name]
+        share = b.size / few.size
+        rows.append(
+            (
+                name,
+                share * simulated.ms,
+                share * simulated.median / timings[COPY].median,
+                share * simulated.median / timings[constant].median,
+                largest_error(_dlsim(decay, few), exact[:, :4096]),
+            )
         )
     return Table(
         f"Scalar signals, (signals, steps) = {shape}",
@@ -217,6 +237,12 @@ def _signals(context: Context) -> tuple[Table, list[Check]]:
         note="A filter has one coefficient for all steps; the first rows have one for each. The "
         "gain is that of ours with one coefficient.",
     ), checks
+
+
+def _dlsim(decay: float, b: np.ndarray) -> np.ndarray:
+    """The same filter as a system whose output sees its input at once."""
+    system = (*(np.array([[value]]) for value in (decay, 1.0, decay, 1.0)), 1.0)
+    return np.stack([scipy.signal.dlsim(system, signal)[1][:, 0] for signal in b])
 
 
 def _rows(timings: dict[str, Timing], errors: dict[str, float], ours: str) -> list[tuple[Any, ...]]:
@@ -230,22 +256,6 @@ def _rows(timings: dict[str, Timing], errors: dict[str, float], ours: str) -> li
         )
         for name, timing in timings.items()
     ]
-
-
-def _extended(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """The recurrence along the middle axis in the platform's longest precision."""
-    longest = np.clongdouble if np.iscomplexobj(b) else np.longdouble
-    h = np.zeros(b.shape, longest)
-    state = h[:, 0].copy()
-    for t in range(b.shape[1]):
-        state = a[:, t].astype(longest) * state + b[:, t]
-        h[:, t] = state
-    return h
-
-
-def _error(result: Any, exact: np.ndarray) -> float:
-    compared = np.asarray(result)[tuple(slice(0, n) for n in exact.shape)]
-    return float(np.abs(compared - exact).max() / np.abs(exact).max())
 
 
 def _draw(canvas: Any, bars: list[tuple[str, dict[str, float]]]) -> None:
