@@ -2,10 +2,10 @@ r"""Equations on boxes of two and three axes, by spectral-mixture features on ea
 
 The bases of the axes, :mod:`solvers.gp_pde._axis_basis`, turn an equation with constant
 coefficients into a Sylvester equation, solved by the eigen-decompositions of one matrix an axis,
-:mod:`solvers.gp_pde._sylvester`. Three axes differ from two only in the number of products: in
-24 GiB, a direct solution has some 800 unknowns an axis in three dimensions (about ten tensors of
-:math:`8 r^3` bytes), GMRES, which holds sixty more, about 300; two axes are bounded by time, not
-memory.
+:mod:`solvers.gp_pde._sylvester`. Three axes differ from two only in the number of products. A
+direct solution on :math:`n^3` points takes 17 arrays of their size at its peak and GMRES up to 60
+more of coefficients, so that 24 GiB hold some 550 points an axis, or 350 with GMRES, in three
+dimensions; two are bounded by time, not memory.
 
 The spectrum comes from the data, :mod:`solvers.gp_pde._plane_spectrum`. Layers at the ends, which
 the lines of the data do not show, are looked for when the residual asks for it.
@@ -32,6 +32,7 @@ from solvers.gp_pde._plane_noise import (
     noise_cutoff,
     noisy_problems,
     solve_noisy,
+    with_noise_of_the_unseen,
 )
 from solvers.gp_pde._plane_posterior import PlanePosterior
 from solvers.gp_pde._plane_spectrum import plane_kernels
@@ -57,10 +58,16 @@ class _Solved:
 def solve_plane(problem: Problem) -> PDESolution:
     """Solve a problem on a box of two or more axes.
 
+    Exact data that determine u are met by the bases of the axes; the variance is then that of the
+    prior's directions which the bases leave out. Noise, and conditions that leave u open, take the
+    dense posterior of :mod:`solvers.gp_pde._plane_noise`, with the approximations named there.
+
     Raises
     ------
     ValueError
-        If the conditions do not determine the solution, or a singular equation has none.
+        If a singular equation has no solution; if there are more conditions than a nonlinear
+        equation or one with coefficients that vary takes; and, with noise, for more than
+        ``MOST_UNKNOWNS`` unknowns, or noise that is lost in rounding beside the data.
 
     Warns
     -----
@@ -113,7 +120,7 @@ def _solve_noisy(problem: Problem, terms: Terms) -> PDESolution:
     # What f does not show, the prior must allow: no exact boundary data stand for it.
     kernels = problem.kernels or plane_kernels(problem, terms, background=1.0)
     solutions: list[tuple[float, PDESolution]] = []
-    for trial in noisy_problems(problem, terms):
+    for trial in noisy_problems(problem, kernels, terms):
         try:
             solutions.append(_noisy_solution(trial, kernels, terms))
         except NoiseTooSmall:
@@ -136,7 +143,9 @@ def _noisy_solution(
         if size <= MOST_UNKNOWNS or cutoff >= LARGEST_CUTOFF:
             break
         cutoff = min(10 * cutoff, LARGEST_CUTOFF)
-    noisy = solve_noisy(system, rescale=problem.kernels is None)
+    rescale = problem.kernels is None
+    system = with_noise_of_the_unseen(system, kernels, rescale=rescale)
+    noisy = solve_noisy(system, rescale=rescale)
     iteration = PlaneIteration(
         noisy.coefficients, noisy.history, len(noisy.history), noisy.converged
     )

@@ -15,7 +15,8 @@ make the prior too sure of what no datum shows.
 A nonlinear equation is linearised about the mean until that stands still.
 
 Three things are approximate. Directions whose prior standard deviation is below a hundredth of the
-noise, as the operator may enlarge it, are not looked for in the data and keep their prior. Exact
+noise, as the operator may enlarge it, are not looked for in the data and keep their prior, and what
+they add to the data is taken for noise; where unknowns would be too many, larger ones too. Exact
 data on the faces are given noise of a thousandth of the equation's, both relative, and at least
 1e-6. And an exact equation that its conditions leave open is given noise of 1e-5 to 1e-2 of its
 size, that of largest evidence: the bases of a grid meet an equation no better.
@@ -35,6 +36,7 @@ from scipy.linalg import cholesky, solve_triangular
 from solvers.gp_pde._axis_basis import CUTOFF
 from solvers.gp_pde._features import nyquist
 from solvers.gp_pde._plane_normal import NormalEquations, normal_equations
+from solvers.gp_pde._plane_posterior import unseen_variance
 from solvers.gp_pde._plane_spread import DenseSpread
 from solvers.gp_pde._plane_system import PlaneSystem, Terms
 from solvers.gp_pde._problem import Problem
@@ -70,19 +72,15 @@ class NoisySolution:
     converged: bool
 
 
-def noisy_problems(problem: Problem, terms: Terms) -> list[Problem]:
+def noisy_problems(
+    problem: Problem, kernels: tuple[SpectralMixture, ...], terms: Terms
+) -> list[Problem]:
     """The problem with noise in all data: one, or several with less each where there was none."""
-    data = [edge.values for edge in problem.edges]
-    if problem.observations is not None:
-        data.append(problem.observations.values)
-    u = max((float(np.sqrt(np.mean(values**2))) for values in data), default=0.0)
-    per_u = _size(terms, [2 * math.pi / length for length in problem.lengths])
-    size = max(float(np.sqrt(np.mean(problem.f**2))), u * per_u) or 1.0
-    u = u or size / per_u
+    u, f = _sizes(problem, kernels, terms)
     equation, boundary = problem.noise
-    levels = [equation / size] if equation else _LEVELS
+    levels = [equation / f] if equation else _LEVELS
     return [
-        replace(problem, noise=(level * size, boundary or max(_LEAST, _FACES * level) * u))
+        replace(problem, noise=(level * f, boundary or max(_LEAST, _FACES * level) * u))
         for level in levels
     ]
 
@@ -93,20 +91,66 @@ def noise_cutoff(problem: Problem, kernels: tuple[SpectralMixture, ...], terms: 
     What they add to the data, up to the highest frequencies of the grid, is below the noise.
     """
     highest = [2 * math.pi * nyquist(grid) for grid in problem.grids]
+    noise = [problem.noise[0] / _symbol_size(terms, highest)]
+    if problem.edges:
+        noise.append(problem.noise[1])
+    if problem.observations is not None:
+        noise.append(float(problem.observations.noise_std.min()))
+    ratio = min(noise) / _sizes(problem, kernels, terms)[0]
+    return float(np.clip(_BELOW_NOISE * ratio, CUTOFF, LARGEST_CUTOFF))
+
+
+def _sizes(
+    problem: Problem, kernels: tuple[SpectralMixture, ...], terms: Terms
+) -> tuple[float, float]:
+    """About the root mean squares of u and of Lu, from all data and the prior's frequencies."""
     typical = [
         2 * math.pi * float(np.average(kernel.freqs, weights=kernel.weights) + 1 / length)
         for kernel, length in zip(kernels, problem.lengths, strict=True)
     ]
-    rms = [float(np.sqrt(np.mean(problem.f**2))) / _size(terms, typical)]
-    rms += [float(np.sqrt(np.mean(edge.values**2))) for edge in problem.edges]
-    noise = [problem.noise[0] / _size(terms, highest)]
-    if problem.edges:
-        noise.append(problem.noise[1])
+    per_u = _symbol_size(terms, typical)
+    data = [edge.values for edge in problem.edges]
     if problem.observations is not None:
-        rms.append(float(np.sqrt(np.mean(problem.observations.values**2))))
-        noise.append(float(problem.observations.noise_std.min()))
-    ratio = min(noise) / (max(rms) or 1.0)
-    return float(np.clip(_BELOW_NOISE * ratio, CUTOFF, LARGEST_CUTOFF))
+        data.append(problem.observations.values)
+    u = max((float(np.sqrt(np.mean(values**2))) for values in data), default=0.0)
+    f = float(np.sqrt(np.mean(problem.f**2)))
+    return max(u, f / per_u) or 1.0, max(f, u * per_u) or 1.0
+
+
+def with_noise_of_the_unseen(
+    system: PlaneSystem, kernels: tuple[SpectralMixture, ...], *, rescale: bool
+) -> PlaneSystem:
+    """The system with, in the noise, what directions left out add to the data under the prior."""
+    problem = system.problem
+    grids = problem.grids
+    amplitude = 1.0
+    if rescale:
+        prior = math.prod(basis.features.variance() for basis in system.bases)
+        amplitude = _sizes(problem, kernels, system.terms)[0] / math.sqrt(prior)
+
+    def size(order: tuple[int, ...], points: tuple[np.ndarray, ...] = grids) -> float:
+        return amplitude * math.sqrt(
+            float(np.mean(unseen_variance(system.bases, points, order, product=True)))
+        )
+
+    equation = sum(abs(c) * size(orders) for c, orders in system.terms)
+    faces = [
+        size(
+            tuple(edge.order if axis == edge.axis else 0 for axis in range(problem.dim)),
+            tuple(g[[-edge.end]] if axis == edge.axis else g for axis, g in enumerate(grids)),
+        )
+        for edge in problem.edges
+    ]
+    noise = (
+        math.hypot(problem.noise[0], equation),
+        math.hypot(problem.noise[1], max(faces, default=0.0)),
+    )
+    seen = problem.observations
+    if seen is not None:
+        order = (0,) * problem.dim
+        extra = unseen_variance(system.bases, tuple(seen.points.T), order, product=False)
+        seen = replace(seen, noise_std=np.sqrt(seen.noise_std**2 + amplitude**2 * extra))
+    return replace(system, problem=replace(problem, noise=noise, observations=seen))
 
 
 def solve_noisy(system: PlaneSystem, *, rescale: bool) -> NoisySolution:
@@ -183,7 +227,7 @@ def _trace_of_inverse(root: np.ndarray) -> float:
     return float(np.sum(solve_triangular(root, probes, trans="T") ** 2)) / _PROBES
 
 
-def _size(terms: Terms, omega: list[float]) -> float:
+def _symbol_size(terms: Terms, omega: list[float]) -> float:
     """Size of the operator's symbol at angular frequencies."""
     return sum(
         abs(c) * math.prod(w**a for a, w in zip(orders, omega, strict=True)) for c, orders in terms

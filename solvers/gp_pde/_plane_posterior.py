@@ -74,35 +74,10 @@ class PlanePosterior:
         self, columns: tuple[np.ndarray, ...], order: tuple[int, ...], *, product: bool
     ) -> tuple[np.ndarray, np.ndarray]:
         factors = _factors(self.bases, columns, order)
-        variance = self._unseen_variance(columns, factors, order, product)
+        variance = self.amplitude**2 * unseen_variance(self.bases, columns, order, product=product)
         if self.spread is not None:
             variance = variance + self.spread.variance(factors, product)
         return evaluated(self.coefficients, factors, product), variance
-
-    def _unseen_variance(
-        self,
-        columns: tuple[np.ndarray, ...],
-        factors: list[np.ndarray],
-        order: tuple[int, ...],
-        product: bool,
-    ) -> np.ndarray:
-        seen, unseen = [], []
-        for axis, (basis, x, a, values) in enumerate(
-            zip(self.bases, columns, order, factors, strict=True)
-        ):
-            shape = [1] * len(self.bases) if product else [len(x)]
-            if product:
-                shape[axis] = len(x)
-            seen.append(np.sum((values * basis.sd) ** 2, axis=1).reshape(shape))
-            unseen.append(basis.unseen_variance(x, a).reshape(shape))
-        total = np.zeros(())
-        for axis, outside in enumerate(unseen):
-            part = outside
-            for other, inside in enumerate(seen):
-                if other != axis:
-                    part = part * (inside if other < axis else inside + unseen[other])
-            total = total + part
-        return self.amplitude**2 * total
 
     def draw(
         self, size: int, rng: np.random.Generator, points: Points, order: tuple[int, ...]
@@ -125,6 +100,31 @@ class PlanePosterior:
             noise = evaluated(weights, features, product) - evaluated(seen, factors, product)
             draws.append(evaluated(mean, factors, product) + self.amplitude * noise)
         return np.stack(draws)
+
+
+def unseen_variance(
+    bases: tuple[AxisBasis, ...],
+    columns: tuple[np.ndarray, ...],
+    order: tuple[int, ...],
+    *,
+    product: bool,
+) -> np.ndarray:
+    """Prior variance of a derivative in the directions left out, at amplitude 1."""
+    seen, unseen = [], []
+    for axis, (basis, x, a) in enumerate(zip(bases, columns, order, strict=True)):
+        shape = [1] * len(bases) if product else [len(x)]
+        if product:
+            shape[axis] = len(x)
+        seen.append(np.sum((basis(x, a) * basis.sd) ** 2, axis=1).reshape(shape))
+        unseen.append(basis.unseen_variance(x, a).reshape(shape))
+    total = np.zeros(())
+    for axis, outside in enumerate(unseen):
+        part = outside
+        for other, inside in enumerate(seen):
+            if other != axis:
+                part = part * (inside if other < axis else inside + unseen[other])
+        total = total + part
+    return total
 
 
 def evaluated(tensor: np.ndarray, factors: list[np.ndarray], product: bool) -> np.ndarray:

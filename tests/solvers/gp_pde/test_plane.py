@@ -14,8 +14,10 @@ import sympy
 
 from numerics.convergence import ConvergenceWarning
 from solvers.gp_pde._plane import solve_plane
+from solvers.gp_pde._plane_spectrum import plane_kernels
 from solvers.gp_pde._problem import Edge, Problem
 from solvers.gp_pde.equations import PDE, Advection, Laplacian, LinearOperator
+from solvers.gp_pde.spectral_mixture import SpectralMixture
 
 X, Y, Z = sympy.symbols("x y z")
 U = sympy.sin(3 * X) * sympy.cos(2 * Y) + sympy.exp(-X * Y) / 2
@@ -287,3 +289,24 @@ def test_least_squares_over_all_weights_agrees():
     # So few points resolve u to 1e-5 or so, by either way.
     np.testing.assert_allclose(dense.reshape(33, 33), truth, atol=5e-5)
     np.testing.assert_allclose(mean, truth, atol=5e-5)
+
+
+def test_a_kernel_that_is_given_is_taken_as_it_is():
+    kernels = (SpectralMixture([4.0], [0.3], [0.6], envelope="matern", nu=4.5),) * 2
+    solution = solve_plane(box(Laplacian(2), kernels=kernels))
+    assert error(solution) < 1e-6
+    np.testing.assert_allclose(solution.kernels[0].weights, [4.0])
+    assert solution.kernels[0].envelope == "matern"
+    assert solution.nugget == 1e-11
+
+
+def test_side_lobes_are_no_lines():
+    u = sympy.sin(41.3 * X) * sympy.cos(23.7 * Y)
+    problem = box(Laplacian(2), u)
+    for kernel, omega in zip(
+        plane_kernels(problem, list(Laplacian(2).terms)), (41.3, 23.7), strict=True
+    ):
+        # The line, and what stands for slow functions.
+        far = np.abs(kernel.freqs - omega / (2 * np.pi)) > 0.5
+        np.testing.assert_array_equal(kernel.freqs[far], 0.0)
+        assert float(np.sum(kernel.weights)) == pytest.approx(1.0)

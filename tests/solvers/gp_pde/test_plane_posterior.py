@@ -13,6 +13,7 @@ from solvers.gp_pde._plane import solve_plane
 from solvers.gp_pde._plane_posterior import PlanePosterior
 from solvers.gp_pde._plane_spread import row_products
 from solvers.gp_pde._problem import Edge, Observations, Problem
+from solvers.gp_pde._sylvester import along
 from solvers.gp_pde.equations import PDE, Advection, Laplacian, LinearOperator
 from solvers.gp_pde.spectral_mixture import SpectralMixture
 
@@ -230,7 +231,7 @@ def test_exact_problems_have_next_to_no_variance():
 
 
 def _finer(grid):
-    return np.linspace(grid[0], grid[-1], 3 * len(grid))
+    return np.linspace(grid[0], grid[-1], 2 * len(grid))
 
 
 def test_an_open_face_is_closed_by_observations():
@@ -265,6 +266,37 @@ def test_nonlinear_equations_with_noise():
     assert np.sqrt(np.mean(z**2)) < 2.5
     linear = solve_plane(drawn(Laplacian(2))[0])
     assert linear.newton_history == ()
+
+
+def test_noise_on_three_axes():
+    rng = np.random.default_rng(0)
+    grids = tuple(np.linspace(0.0, 1.0, n) for n in (7, 8, 9))
+    kernels = (SpectralMixture([1.0], [0.0], [0.4]),) * 3
+    features = [axis_features(g, k) for g, k in zip(grids, kernels, strict=True)]
+    weights = rng.standard_normal([f.size for f in features])
+
+    def u(points, orders=(0, 0, 0)):
+        return along(weights, [f(x, a) for f, x, a in zip(features, points, orders, strict=True)])
+
+    f = sum(u(grids, orders) for _, orders in Laplacian(3).terms)
+    edges = []
+    for axis in range(3):
+        for end in (0, 1):
+            face = [g[[-end]] if j == axis else g for j, g in enumerate(grids)]
+            values = np.squeeze(u(face), axis)
+            edges.append(Edge(axis, end, 0, values + 0.02 * rng.standard_normal(values.shape)))
+    f = f + 0.5 * rng.standard_normal(f.shape)
+    problem = Problem(
+        PDE(Laplacian(3)), grids, f, None, tuple(edges), (False,) * 3, kernels, (0.5, 0.02)
+    )
+    posterior = solve_plane(problem).posterior
+    points = tuple(np.linspace(0.1, 0.9, n) for n in (4, 3, 5))
+    mean, variance = posterior.moments(points, (0, 0, 0))
+    # Sixty values, of which a dozen are independent.
+    assert 0.5 < np.sqrt(np.mean((mean - u(points)) ** 2 / variance)) < 1.6
+    one = posterior.moments(np.array([[x[1] for x in points]]), (0, 0, 0))
+    np.testing.assert_allclose(one[0], mean[1, 1, 1], rtol=1e-9)
+    np.testing.assert_allclose(one[1], variance[1, 1, 1], rtol=1e-6)
 
 
 def test_what_is_refused_or_warned_about():
