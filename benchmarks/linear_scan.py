@@ -230,21 +230,6 @@ def _signals(context: Context) -> tuple[Table, list[Check]]:
                 largest_error(_dlsim(decay, few), exact[:, :4096]),
             )
         )
-        # A step of dlsim is a step of Python: one signal, some of its steps, scaled to all.
-        few, name = b[:1, :4096], f"scipy.signal.dlsim, {kind}"
-        simulated = context.time_interleaved(
-            {name: lambda few=few, decay=decay: _dlsim(decay, few)}, repeats=3
-        )[name]
-        share = b.size / few.size
-        rows.append(
-            (
-                name,
-                share * simulated.ms,
-                share * simulated.median / timings[COPY].median,
-                share * simulated.median / timings[constant].median,
-                _error(_dlsim(decay, few), exact[:, :4096]),
-            )
-        )
     return Table(
         f"Scalar signals, (signals, steps) = {shape}",
         ["path", "median (ms)", "to copying", "gain of ours", "largest error"],
@@ -252,12 +237,6 @@ def _signals(context: Context) -> tuple[Table, list[Check]]:
         note="A filter has one coefficient for all steps; the first rows have one for each. The "
         "gain is that of ours with one coefficient.",
     ), checks
-
-
-def _dlsim(decay: float, b: np.ndarray) -> np.ndarray:
-    """The same filter as a system whose output sees its input at once."""
-    system = (*(np.array([[value]]) for value in (decay, 1.0, decay, 1.0)), 1.0)
-    return np.stack([scipy.signal.dlsim(system, signal)[1][:, 0] for signal in b])
 
 
 def _dlsim(decay: float, b: np.ndarray) -> np.ndarray:
