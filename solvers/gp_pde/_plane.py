@@ -77,7 +77,7 @@ def solve_plane(problem: Problem) -> PDESolution:
         If the equation is singular but has solutions, and if observations cannot change any.
     """
     terms = mean_terms(problem)
-    if any(problem.noise) or missing_edges(problem, terms):
+    if any(problem.noise) or missing_edges(problem):
         solution = _solve_noisy(problem, terms)
     else:
         solution, singular = _solve_exact(problem, terms)

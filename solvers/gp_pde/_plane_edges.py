@@ -34,7 +34,7 @@ def split_edges(problem: Problem, terms: Terms) -> tuple[tuple[Edge, ...], tuple
     needed, others = [], []
     for axis in range(problem.dim):
         own = ends_of(problem.edges, axis)
-        order = 0 if problem.periodic[axis] else max(orders[axis] for _, orders in terms)
+        order = _order(problem, axis)
         surplus = len(own) - order
         if surplus > 0 and order == 1:
             end = _entry(terms, axis)
@@ -44,12 +44,11 @@ def split_edges(problem: Problem, terms: Terms) -> tuple[tuple[Edge, ...], tuple
     return tuple(needed), tuple(others)
 
 
-def missing_edges(problem: Problem, terms: Terms) -> list[tuple[int, int]]:
+def missing_edges(problem: Problem) -> list[tuple[int, int]]:
     """Axes that have fewer conditions than the equation's order there, with how many fewer."""
     missing = []
     for axis in range(problem.dim):
-        order = 0 if problem.periodic[axis] else max(orders[axis] for _, orders in terms)
-        lacking = order - len(ends_of(problem.edges, axis))
+        lacking = _order(problem, axis) - len(ends_of(problem.edges, axis))
         if lacking > 0:
             missing.append((axis, lacking))
     return missing
@@ -114,6 +113,13 @@ def with_other_edges(
     )[:3]
     free, _, _ = system.reduced.solve(y.reshape(shape))
     return full + system.extended(free), int(iterations), status != 7
+
+
+def _order(problem: Problem, axis: int) -> int:
+    """How many conditions an axis takes."""
+    if problem.periodic[axis]:
+        return 0
+    return max(orders[axis] for c, orders in problem.pde.linear.terms if callable(c) or c != 0)
 
 
 def _entry(terms: Terms, axis: int) -> int:

@@ -3,12 +3,14 @@ r"""Equations on a box whose operator is not diagonal: nonlinear ones, and coeff
 A Newton step for :math:`Lu + N(u) = f` solves :math:`L\,\delta + N'(u)\,\delta` = residual. Where
 the conditions and the equation are met exactly it is the Gauss-Newton step of the Gaussian
 process' most probable function (arXiv 2103.12959). The inner solver is GMRES; its preconditioner is
-the fast inverse of L with the mean of :math:`N'(u)` added, so that a few iterations do. Newton's
+the fast inverse of L with the mean of :math:`N'(u)` added, so that a few iterations do where
+coefficients vary little. Where they do not, up to 4000 unknowns are solved for densely. Newton's
 steps stop on the change of u on the grid: coefficients are determined less well than u.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +22,9 @@ _INNER_RTOL = 1e-5
 _LINEAR_RTOL = 1e-12
 _HALVINGS = 6
 _STAGNATED = 1e-7
+_MOST_INNER = 240
+_DENSE = 4000
+_STACK = 256
 
 
 @dataclass(frozen=True)
@@ -78,9 +83,11 @@ def linear_by_gmres(system: PlaneSystem, start: np.ndarray) -> PlaneIteration:
     """Solve a linear equation with coefficients that vary, from a start that meets conditions."""
     source = system.fitted(system.problem.f)
     step, first, converged = _linearized(system, source, start, _LINEAR_RTOL)
-    full = start + step
-    step, second, _ = _linearized(system, source, full, np.sqrt(_LINEAR_RTOL))
-    return PlaneIteration(full + step, (), first + second, converged)
+    full, second = start + step, 0
+    if first < _MOST_INNER:
+        step, second, _ = _linearized(system, source, full, np.sqrt(_LINEAR_RTOL))
+        full = full + step
+    return PlaneIteration(full, (), first + second, converged)
 
 
 def _residual(system: PlaneSystem, source: np.ndarray, full: np.ndarray) -> np.ndarray:
@@ -128,5 +135,17 @@ def _linearized(
 
     if not np.any(right):
         return np.zeros_like(full), 0, True
-    free, iterations, converged = krylov(product, precondition, right, rtol)
+    free, iterations, converged = krylov(product, precondition, right, rtol, _MOST_INNER)
+    if not converged and right.size <= _DENSE:
+        free, converged = _directly(product, right), True
     return system.extended(free), iterations, converged
+
+
+def _directly(product: Callable[[np.ndarray], np.ndarray], right: np.ndarray) -> np.ndarray:
+    """Solution by the matrix of a product that takes a stack of tensors."""
+    columns = []
+    for at in range(0, right.size, _STACK):
+        stack = np.zeros((min(_STACK, right.size - at), right.size))
+        stack[np.arange(len(stack)), at + np.arange(len(stack))] = 1.0
+        columns.append(product(stack.reshape(-1, *right.shape)).reshape(len(stack), -1))
+    return np.linalg.solve(np.concatenate(columns).T, right.ravel()).reshape(right.shape)

@@ -115,6 +115,15 @@ def test_solutions_between_the_points(name):
     assert solution.u.shape == (60, 62)
 
 
+def test_coefficients_that_vary_too_much_for_gmres():
+    grids = (np.linspace(0.0, 1.0, 30), np.linspace(0.2, 1.1, 32))
+    speed = LinearOperator([(lambda x, y: 1 + 2 * x**3, (1, 0)), (1.0, (0, 1))])
+    solution = solve_plane(box(speed, grids=grids, ends=[(0, 0), (1, 0)]))
+    assert solution.converged
+    assert solution.iterations >= 240
+    assert error(solution) < 1e-5
+
+
 def test_derivatives_and_points_one_by_one():
     solution = solve_plane(box(Laplacian(2)))
     # The error is in the highest frequencies, about 200: each derivative multiplies it by that.
