@@ -9,6 +9,7 @@ from solvers.gp_pde.derivative_matrices import (
 from solvers.gp_pde.equations import PDE, Advection, Laplacian, LinearOperator, LinearOperator1D
 from solvers.gp_pde.gphm import gphm_objective
 from solvers.gp_pde.kronecker_gp import KroneckerGP, KroneckerPosterior
+from solvers.gp_pde.parameters import ParameterFit, fit_pde_parameters
 from solvers.gp_pde.periodogram import spectral_init
 from solvers.gp_pde.solution import PDESolution
 from solvers.gp_pde.solve import solve_pde
@@ -18,6 +19,7 @@ from solvers.gp_pde.spectral_mixture import (
     spectral_mixture_kernel,
     student_t_to_matern,
 )
+from solvers.gp_pde.spectrum_fit import SpectrumFit, fit_spectrum
 
 __all__ = [  # noqa: RUF022 - PDE is a word, not a constant
     "Advection",
@@ -31,8 +33,12 @@ __all__ = [  # noqa: RUF022 - PDE is a word, not a constant
     "Neumann",
     "PDE",
     "PDESolution",
+    "ParameterFit",
     "Periodic",
     "SpectralMixture",
+    "SpectrumFit",
+    "fit_pde_parameters",
+    "fit_spectrum",
     "gp_collocation",
     "gphm_objective",
     "kernel_derivative_matrix",

@@ -111,10 +111,11 @@ class WeightGaussian:
         mean = self.mean + self.root @ (Vt[:n].T @ (s / (s**2 + 1) * seen))
         shrunk = np.ones(len(Vt))
         shrunk[:n] = 1 / np.hypot(s, 1)
-        outside = float(rest @ rest - seen @ seen)
+        # The difference of squares would leave nothing of what lies outside.
+        outside = rest - U[:, :n] @ seen if n < len(rest) else np.zeros(1)
         log_density = -0.5 * (
             np.sum(seen**2 / (s**2 + 1))
-            + max(outside, 0.0)
+            + outside @ outside
             + np.sum(np.log1p(s**2))
             + 2 * np.sum(np.log(std))
             + len(y) * math.log(2 * math.pi)

@@ -68,7 +68,9 @@ class PDESolution:
     extension : tuple of float
         Period of the features over the length of the axis; empty for the other methods.
     log_evidence : float or None
-        Logarithm of the density of the noisy data under the prior, where there are only such.
+        Log density of noisy data under the prior: on one axis, and by "collocation", of the
+        observations given all other data, or where there are none, of noisy data given the exact
+        ones; on several axes, of all data where all are noisy. None where there is no such.
     method : str
         "features", "collocation" or "differentiation".
 

@@ -82,7 +82,9 @@ def test_functions_finer_than_the_grid_are_warned_of():
     def fine(x):
         return np.sin(400 * x)
 
-    with pytest.warns(RuntimeWarning, match=r"f has frequencies up to about 6\d.*aliased") as record:
+    with pytest.warns(
+        RuntimeWarning, match=r"f has frequencies up to about 6\d.*aliased"
+    ) as record:
         solve_pde(Laplacian(1), X, fine, (0.0, 0.0))
     assert record[0].filename == __file__
 
