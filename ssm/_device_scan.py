@@ -157,7 +157,8 @@ def _laid_out(
 
 def _tile(L: int, lanes: int, along: bool) -> tuple[int, int]:
     """Steps and lanes of a tile: a warp reads along time where that is contiguous."""
-    T, C = triton.next_power_of_2(L), triton.next_power_of_2(lanes)
+    # A scan of one row is more than Triton's compiler takes.
+    T, C = max(2, triton.next_power_of_2(L)), triton.next_power_of_2(lanes)
     if along:
         T = min(T, _TILE)
         return T, min(C, _TILE // T)

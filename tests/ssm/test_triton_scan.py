@@ -135,6 +135,16 @@ def test_nothing_to_scan(device_scan, triton_device):
     assert grad_a.shape == a.shape
 
 
+def test_one_step(triton_device):
+    """One row is more than Triton's compiler takes, so a tile of one step has another one."""
+    from ssm import _device_scan
+
+    a, b, h0 = (torch.full((1, 1), v, device=triton_device) for v in (2.0, 3.0, 5.0))
+    assert _device_scan._tile(1, 1, False) == (2, 1)
+    for reverse in (False, True):
+        assert _device_scan.scan_states(a, b, h0, -2, reverse, False).item() == 13.0
+
+
 def test_time_is_split_only_where_lanes_are_few(triton_device, monkeypatch):
     from ssm import _device_scan
 
