@@ -15,7 +15,8 @@ from __future__ import annotations
 import numpy as np
 from numba import njit, prange
 
-from ssm._numba_dplr_kernel import accumulate, block_matrices, run_blocks
+from ssm._numba_dplr_kernel import block_matrices, run_blocks
+from ssm._numba_rows import accumulate
 
 
 @njit(cache=True)
