@@ -5,15 +5,15 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 
 from numerics.convergence import ConvergenceWarning
 from solvers.gp_pde._problem import Problem
 
-_GROWTH = 2.0
-_HALVINGS = 6
+_ROUNDING = 1e-5
+_SMALLEST = 1e-3
 
 State = TypeVar("State")
 
@@ -42,46 +42,65 @@ def newton(
     *,
     rounding: float = 0.0,
 ) -> NewtonRun[State]:
-    """Iterate from u = 0; ``solve`` linearises about a u, None for a linear equation.
+    """Iterate from u = 0, and if that fails from the solution without N.
 
-    Steps are halved where they make the residual grow. The iteration stops when u changes by less
-    than the problem's ``rtol``, or than ``rounding`` makes it change; if it does not, there is a
-    ConvergenceWarning, meant for whoever called the front door that called the solver.
+    ``solve`` linearises about a u; None leaves N away. Steps are halved until the residual falls.
+    The iteration stops when u changes by less than the problem's ``rtol``, or than ``rounding``
+    makes it change; if it does not, there is a ConvergenceWarning, meant for whoever called the
+    front door that called the solver.
     """
     if problem.pde.is_linear:
         return NewtonRun(solve(None), (), True)
-    u, image = np.zeros(problem.shape), np.zeros(problem.shape)
-    size = np.inf
+    nothing = np.zeros(problem.shape)
+    # Zero does not meet the boundary data: what the first step does to the residual says nothing.
+    run = _from(problem, solve, Linearised(nothing, nothing, None), np.inf, rounding)
+    if not run.converged:
+        linear = solve(None)
+        again = _from(problem, solve, linear, _residual(problem, linear), rounding)
+        run = min(run, again, key=lambda one: (not one.converged, _residual(problem, one.last)))
+    if not run.converged:
+        warnings.warn(
+            f"Newton's method stopped after {len(run.history)} steps with u still changing by "
+            f"{run.history[-1]:.2g} of its size, rtol is {problem.rtol:.2g}",
+            ConvergenceWarning,
+            stacklevel=4,
+        )
+    return run
+
+
+def _from(
+    problem: Problem,
+    solve: Callable[[np.ndarray | None], Linearised[State]],
+    at: Linearised[Any],
+    size: float,
+    rounding: float,
+) -> NewtonRun[State]:
+    """Iterate from a u whose residual has a size."""
     history: list[float] = []
     while True:
-        found = solve(u)
+        found = solve(at.u)
         if not history:
             problem.pde.check_jac(found.u)
-        new, new_image = found.u, found.image
-        norm = _residual(problem, new, new_image)
-        # The first step meets the boundary data; what it does to the residual says nothing.
-        for _ in range(_HALVINGS if history else 0):
-            if norm <= _GROWTH * size:
-                break
-            new, new_image = (u + new) / 2, (image + new_image) / 2
-            norm = _residual(problem, new, new_image)
-        change = float(np.linalg.norm(new - u)) / (float(np.linalg.norm(new)) or 1.0)
-        history.append(change)
-        u, image, size = new, new_image, norm
-        if change <= max(problem.rtol, rounding):
+        full = float(np.linalg.norm(found.u - at.u)) / (float(np.linalg.norm(found.u)) or 1.0)
+        new, norm, fraction = found, _residual(problem, found), 1.0
+        # Where steps are as small as rounding nothing falls any more.
+        while full > _ROUNDING and norm >= size and fraction > _SMALLEST:
+            fraction /= 2
+            new = Linearised(
+                at.u + fraction * (found.u - at.u),
+                at.image + fraction * (found.image - at.image),
+                found.state,
+            )
+            norm = _residual(problem, new)
+        history.append(fraction * full)
+        at, size = new, norm
+        if full <= max(problem.rtol, rounding):
             return NewtonRun(found, tuple(history), True)
         if len(history) == problem.maxiter:
-            break
-    warnings.warn(
-        f"Newton's method stopped after {problem.maxiter} steps with u still changing by "
-        f"{change:.2g} of its size, rtol is {problem.rtol:.2g}",
-        ConvergenceWarning,
-        stacklevel=4,
-    )
-    return NewtonRun(found, tuple(history), False)
+            return NewtonRun(found, tuple(history), False)
 
 
-def _residual(problem: Problem, u: np.ndarray, image: np.ndarray) -> float:
+def _residual(problem: Problem, at: Linearised[State]) -> float:
     """Norm of L u + N(u) - f on the grid."""
-    reaction, _ = problem.pde.reaction(u)
-    return float(np.linalg.norm(image + reaction - problem.f))
+    reaction, _ = problem.pde.reaction(at.u)
+    return float(np.linalg.norm(at.image + reaction - problem.f))
