@@ -26,7 +26,7 @@ from benchmarks.harness import Check, Column, Context, Figure, Record, Table, be
 _LINEAR = "logistic regression"
 _SEEDS = 5
 _PARAMETERS = 12_000
-_EPOCHS = {"JapaneseVowels": 40, "BasicMotions": 40, "digits": 40}
+_EPOCHS = 40
 _BATCHES = {"JapaneseVowels": 32, "BasicMotions": 8, "digits": 32}
 _RATES = {
     "S4": 1e-2,
@@ -93,7 +93,7 @@ def _train(context: Context, collections: Sequence[Sequences]) -> list[Any]:
 
 
 def _recipe(recipe: Any, data: Sequences, layer: str, quick: bool) -> Any:
-    epochs = 3 if quick else _EPOCHS[data.name]
+    epochs = 3 if quick else _EPOCHS
     return recipe(_PARAMETERS, epochs, _BATCHES[data.name], _RATES[layer])
 
 
