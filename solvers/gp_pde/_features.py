@@ -149,6 +149,7 @@ def spectrum_of(
     limit: float,
     roots: Sequence[complex] = (0.0,),
     background: float = 0.0,
+    share: float = _BACKGROUND,
     width: float = LINE_WIDTH,
     nu: float | None = None,
 ) -> SpectralMixture:
@@ -167,6 +168,8 @@ def spectrum_of(
         polynomials.
     background : float
         Mean square of what the homogeneous solutions have to carry, at least.
+    share : float
+        The least weight of theirs over that of the strongest line.
     width : float
         Angular width of a line times the length.
     nu : float, optional
@@ -183,7 +186,7 @@ def spectrum_of(
     weights = np.concatenate([np.zeros(0), *(line[1] for line in lines)])
     kept = freqs <= limit
     freqs, weights = _strongest(freqs[kept], weights[kept], 2.0 / length)
-    carried = max(background, _BACKGROUND * weights.max(initial=0.0)) or 1.0
+    carried = max(background, share * weights.max(initial=0.0)) or 1.0
     scale = width / (2 * np.pi * length)
     exponents = np.asarray(roots, dtype=complex)
     grown = np.minimum(np.abs(exponents.real) / (2 * np.pi), limit)

@@ -37,12 +37,15 @@ def interval_kernel(problem: Problem) -> SpectralMixture:
         values.append(problem.observations.values)
     roots = np.concatenate([characteristic_roots(axis_coefficients(L, 0)) for L in frozen])
     background = float(np.mean(np.concatenate(values) ** 2)) if values else 0.0
+    # What noise may hide the prior has to allow.
+    noisy = problem.observations is not None or any(problem.noise)
     return spectrum_of(
         curves,
         length,
         limit=nyquist(grid),
         roots=_distinct(roots, 1 / length),
         background=background,
+        **({"share": 1.0} if noisy else {}),
         nu=_SMOOTHNESS,
     )
 
