@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from numerics._threads import threads
 from numerics.arrays import Array, Frame
 from ssm._device_kernels import triton_runs
 
@@ -110,7 +111,6 @@ def _compiled(
 ) -> Array:
     """Lay the terms out in fours, the last node repeated with weight zero, and sum."""
     from ssm._numba_cauchy import reciprocal_sums
-    from ssm._numba_companion import threads
 
     M, m, terms = rows[0].shape
     out: np.ndarray = np.zeros((M, m, forms.shape[-1]), dtype=_complex(frame))

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from numerics._threads import threads
 from numerics.arrays import Array, Frame, as_arrays
 from ssm import _all_pole
 from ssm._all_pole import convolve, correlate
@@ -124,7 +125,7 @@ def _guarded(
         from ssm import _numba_companion
 
         better = np.empty((rows.size, L))
-        with _numba_companion.threads(rows.size, d * (d + L)):
+        with threads(rows.size, d * (d + L)):
             _numba_companion.kernel_double_double(p[rows], b[rows], c[rows], better)
         K[rows], error[rows] = better, _DOUBLE_DOUBLE_GAIN * error[rows]
         rows = _untrusted(K, error, tolerance)
@@ -160,7 +161,7 @@ def _filter(
 
     K = np.empty((p.shape[0], L), p.dtype)
     error = np.empty(p.shape[0])
-    with _numba_companion.threads(p.shape[0], p.shape[1] * (p.shape[1] + L)):
+    with threads(p.shape[0], p.shape[1] * (p.shape[1] + L)):
         _numba_companion.kernel(p, b, c, tolerance, K, error)
     return K, error
 

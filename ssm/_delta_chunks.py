@@ -29,6 +29,7 @@ from typing import Any
 
 import numpy as np
 
+from numerics._threads import threads
 from numerics.arrays import Array, Frame
 
 
@@ -115,7 +116,7 @@ def run_compiled(
     ]
     for view in given:
         view.flags.writeable = False  # one kind of array to compile for, whoever may write to it
-    with _numba_delta.threads(rows, 3 * n * d_k * d_v):
+    with threads(rows, 3 * n * d_k * d_v):
         _numba_delta.run(*given, decay, C, states, o)
     return o.reshape(*batch, T, d_v), states.reshape(*batch, kept, d_k, d_v)
 

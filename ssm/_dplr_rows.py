@@ -11,12 +11,13 @@ import math
 
 import numpy as np
 
+from numerics._threads import threads
+
 _LARGEST = 32
 
 
 def kernel_rows(systems: np.ndarray, conj: bool, L: int) -> np.ndarray:
     """Kernels (M, L) in double precision: real for conjugate pairs, else complex."""
-    from ssm._numba_companion import threads
     from ssm._numba_dplr_kernel import kernels
 
     M, rank, block, work = _sizes(systems, conj, L)
@@ -29,7 +30,6 @@ def kernel_rows(systems: np.ndarray, conj: bool, L: int) -> np.ndarray:
 
 def kernel_rows_gradient(systems: np.ndarray, conj: bool, grad: np.ndarray) -> np.ndarray:
     """Gradient of all that ``systems`` hold, from that of the kernels (M, L)."""
-    from ssm._numba_companion import threads
     from ssm._numba_dplr_gradient import gradients
 
     L = grad.shape[-1]

@@ -17,6 +17,7 @@ import math
 
 import numpy as np
 
+from numerics._threads import threads, torch_threads_kept
 from numerics.arrays import Array, Frame
 
 _NARROWEST = 512
@@ -29,6 +30,7 @@ def result_shape(a: Array, b: Array, h0: Array | None) -> tuple[int, ...]:
     return np.broadcast_shapes(tuple(a.shape), tuple(b.shape), first)
 
 
+@torch_threads_kept()
 def scan_compiled(
     a: np.ndarray, b: np.ndarray, h0: np.ndarray | None, axis: int, reverse: bool, lagged: bool
 ) -> np.ndarray:
@@ -36,7 +38,6 @@ def scan_compiled(
     import numba
 
     from ssm import _numba_scan
-    from ssm._numba_companion import threads
 
     shape = result_shape(a, b, h0)
     out = np.empty(shape, dtype=b.dtype)

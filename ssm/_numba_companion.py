@@ -6,10 +6,6 @@ infinity and signed zeros keep their meaning. The double-double loop allows noth
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
-import numba
 import numpy as np
 from numba import njit, prange
 
@@ -17,24 +13,8 @@ _REORDERED = {"reassoc", "contract"}
 _UNIT = 2.0**-53
 _SPLIT = 2.0**27 + 1.0
 _SMALLEST = np.finfo(np.float64).tiny
-_WORK_PER_THREAD = 2**17
 _CHUNK = 64
 _NEGLIGIBLE = 1e-6
-
-
-@contextmanager
-def threads(rows: int, work: int) -> Iterator[None]:
-    """Start no more threads than there are rows, nor any for less than they cost.
-
-    ``work`` counts the multiplications of one row. On a busy machine the end of a parallel loop
-    waits for the slowest thread, milliseconds where the loop itself takes microseconds.
-    """
-    before = numba.get_num_threads()
-    numba.set_num_threads(max(1, min(before, rows, rows * work // _WORK_PER_THREAD)))
-    try:
-        yield
-    finally:
-        numba.set_num_threads(before)
 
 
 @njit(cache=True, fastmath=_REORDERED, inline="always")

@@ -9,10 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit, prange
 
-from ssm._numba_companion import threads
 from ssm._numba_rows import accumulate
-
-__all__ = ["run", "threads"]
 
 
 @njit(cache=True)

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from numerics._threads import threads
 from numerics.arrays import Array, Frame
 from ssm import _all_pole
 from ssm._all_pole import convolve, correlate
@@ -79,7 +80,7 @@ class AllPole(torch.autograd.Function):
 
         host_p, host_x = (np.ascontiguousarray(v.detach().numpy()) for v in (p, x))
         y = np.empty_like(host_x)
-        with _numba_companion.threads(x.shape[0], p.shape[-1] * x.shape[-1]):
+        with threads(x.shape[0], p.shape[-1] * x.shape[-1]):
             _numba_companion.all_pole(host_p, host_x, y)
         return torch.from_numpy(y)
 

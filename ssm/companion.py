@@ -23,6 +23,7 @@ from typing import Any
 
 import numpy as np
 
+from numerics._threads import threads
 from numerics.arrays import (
     Array,
     Frame,
@@ -297,7 +298,7 @@ def companion_forecast(
         batch, d = _shape(p)[:-1], p.shape[-1]
         p, b, c, k, x = (np.ascontiguousarray(v).reshape(-1, d) for v in (p, b, c, k, x))
         y, u = np.empty((2, p.shape[0], H), p.dtype)
-        with _numba_companion.threads(p.shape[0], 4 * d * H):
+        with threads(p.shape[0], 4 * d * H):
             _numba_companion.forecast(p, b, c, k, x.copy(), y, u)
         return tuple(frame.cast(xp.asarray(v.reshape(*batch, H))) for v in (y, u))
     from ssm._torch_closed_loop import closed_loop

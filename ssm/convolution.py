@@ -99,7 +99,7 @@ def ssm_conv(
         y = y + D[..., None] * u
     if state_kernel is not None:
         y = y + state_kernel
-    return frame.cast(xp.broadcast_to(y, (*batch, L)))
+    return frame.cast(y)
 
 
 def ssm_recurrent(

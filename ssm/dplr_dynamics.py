@@ -16,6 +16,7 @@ import math
 
 import numpy as np
 
+from numerics._threads import threads
 from numerics.arrays import Array, check_real, check_shape
 from ssm._dplr_system import Dplr, checked_system
 from ssm.convolution import ssm_recurrent
@@ -182,7 +183,6 @@ def _few_steps(system: Dplr, u: Array, B: Array, C: Array, x: Array) -> tuple[Ar
 
 
 def _compiled(system: Dplr, u: Array, B: Array, C: Array, x: Array) -> tuple[Array, Array]:
-    from ssm._numba_companion import threads
     from ssm._numba_dplr import recurrence
 
     frame, N, r = system.frame, system.order, system.rank

@@ -30,6 +30,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from numerics._threads import torch_threads_kept
 from numerics.arrays import (
     Array,
     Frame,
@@ -178,6 +179,7 @@ class _CompiledSteps:
     order: int
     keep: bool
 
+    @torch_threads_kept()
     def forward(self, u: np.ndarray) -> np.ndarray:
         from ssm._numba_projection import dilate_forward, gbt_forward
 
@@ -190,6 +192,7 @@ class _CompiledSteps:
             gbt_forward(u, self.step, self.alpha, int(self.keep), out)
         return out
 
+    @torch_threads_kept()
     def adjoint(self, grad: np.ndarray) -> np.ndarray:
         from ssm._numba_projection import dilate_adjoint, gbt_adjoint
 

@@ -23,6 +23,7 @@ import numpy as np
 
 from geometry.spd._signals import host_signals, on_host
 from geometry.spd.mdop import mdop_embedding
+from numerics._threads import torch_threads_kept
 from numerics.arrays import Array, Frame, as_arrays, as_integer, check_choice
 
 METHODS = ("mdop", "traditional")
@@ -159,7 +160,8 @@ def cao_e1(x: Array, lag: int, max_dim: int, *, window: int = 0, pooled: bool = 
 
     blocks = math.ceil((host.shape[-1] - lag) / _BLOCK)
     sums, counts = np.zeros((2, len(host), blocks, max_dim + 1))
-    neighbor_expansions(host, lag, window, _BLOCK, sums, counts)
+    with torch_threads_kept():
+        neighbor_expansions(host, lag, window, _BLOCK, sums, counts)
     axes = (0, 1) if pooled else 1
     total, number = sums.sum(axis=axes), counts.sum(axis=axes)
     E = np.divide(total, number, out=np.full_like(total, np.nan), where=number > 0)

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from geometry.spd._signals import host_signals
+from numerics._threads import torch_threads_kept
 from numerics.arrays import Array, as_arrays, as_float, as_integer
 
 _FALSE = 10.0  # stretch of a distance from which on neighbours were false
@@ -146,6 +147,7 @@ def mdop_embedding(
     return MdopEmbedding(tuple(delays), np.reshape(betas, shape), np.array(fractions, np.float64))
 
 
+@torch_threads_kept()
 def _stretches(
     x: np.ndarray, delays: list[int], max_lag: int, window: int, stretch: float
 ) -> tuple[np.ndarray, np.ndarray]:

@@ -20,6 +20,7 @@ from geometry.spd._metric import resolve_metric
 from geometry.spd._rational_square_root import square_root_fractions
 from geometry.spd.bures_wasserstein import BuresWasserstein, whitened_factor
 from geometry.spd.spectral import spectral_functions
+from numerics._threads import torch_threads_kept
 from numerics.arrays import Array, Frame, as_arrays, broadcast_batch, check_shape
 
 _ENTRIES = 2**22  # matrix entries of the pairs that are computed at once
@@ -198,6 +199,7 @@ def _on_host(
     return frame.from_host(result)
 
 
+@torch_threads_kept()
 def _factored_pairs(
     roots: np.ndarray, others: np.ndarray | None, out: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:

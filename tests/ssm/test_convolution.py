@@ -234,3 +234,9 @@ def test_bad_input_to_the_recurrence(change, error, words):
 def test_bad_input_to_the_convolution(change, error, words):
     with pytest.raises(error, match=words):
         ssm_conv(**({"u": np.ones(5), "K": np.ones(5)} | change))
+
+
+def test_result_is_the_callers_to_change(rng):
+    y = ssm_conv(rng.standard_normal(8), rng.standard_normal((2, 8)), np.ones(2))
+    y += 1  # a broadcast view would refuse
+    assert y.shape == (2, 8)

@@ -466,3 +466,14 @@ def test_a_value_that_is_not_finite_is_found_anywhere(xp, name, value, reverse):
         arrays[name][place, 1] = value
         with pytest.raises(ValueError, match=f"{name} must be finite"):
             linear_scan(**{key: xp.asarray(v) for key, v in arrays.items()}, reverse=reverse)
+
+
+def test_torch_keeps_its_threads(run_python):
+    # A fresh process, since the setting is the calling thread's and others may have changed it.
+    code = (
+        "import numpy as np, torch, ssm\n"
+        "torch.set_num_threads(1)\n"
+        "ssm.linear_scan(0.5, np.ones((64, 4096, 16)))\n"
+        "print(torch.get_num_threads())\n"
+    )
+    assert run_python(code).strip() == "1"
