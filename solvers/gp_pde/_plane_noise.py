@@ -10,8 +10,9 @@ their noise,
 
 The amplitude :math:`\alpha` is that of largest evidence, by MacKay's fixed point
 :math:`\alpha^2 \leftarrow \alpha^2 \lVert\eta\rVert^2/(K - \operatorname{tr}\Lambda^{-1})`, but
-not so small that u is larger than the prior has it: a spectrum of few lines in a broad prior would
-make the prior too sure of what no datum shows.
+not so small that u, in the mean or in the data, is larger than the prior has it: a spectrum of few
+lines in a broad prior would make the prior too sure of what no datum shows, and an equation without
+a right-hand side would have it be zero whatever observations say.
 A nonlinear equation is linearised about the mean until that stands still.
 
 Three things are approximate. Directions whose prior standard deviation is below a hundredth of the
@@ -104,17 +105,21 @@ def _sizes(
     problem: Problem, kernels: tuple[SpectralMixture, ...], terms: Terms
 ) -> tuple[float, float]:
     """About the root mean squares of u and of Lu, from all data and the prior's frequencies."""
-    typical = [
-        2 * math.pi * float(np.average(kernel.freqs, weights=kernel.weights) + 1 / length)
-        for kernel, length in zip(kernels, problem.lengths, strict=True)
-    ]
-    per_u = _symbol_size(terms, typical)
+    per_u = _symbol_size(terms, _typical(problem, kernels))
     data = [edge.values for edge in problem.edges]
     if problem.observations is not None:
         data.append(problem.observations.values)
     u = max((float(np.sqrt(np.mean(values**2))) for values in data), default=0.0)
     f = float(np.sqrt(np.mean(problem.f**2)))
     return max(u, f / per_u) or 1.0, max(f, u * per_u) or 1.0
+
+
+def _typical(problem: Problem, kernels: tuple[SpectralMixture, ...]) -> list[float]:
+    """Angular frequencies that the prior has u made of, one an axis."""
+    return [
+        2 * math.pi * float(np.average(kernel.freqs, weights=kernel.weights) + 1 / length)
+        for kernel, length in zip(kernels, problem.lengths, strict=True)
+    ]
 
 
 def with_noise_of_the_unseen(
@@ -162,14 +167,15 @@ def solve_noisy(system: PlaneSystem, *, rescale: bool) -> NoisySolution:
             f"the spectrum make {unknowns}: give coarser grids or larger noise"
         )
     sd = [np.diag(basis.sd) for basis in system.bases]
+    least = _least_amplitude(system) if rescale else None
     if system.problem.pde.is_linear:
-        mean, spread, evidence = _posterior(normal_equations(system, None), sd, rescale)
+        mean, spread, evidence = _posterior(normal_equations(system, None), sd, least)
         return NoisySolution(mean, spread, evidence, (), True)
     mean = np.zeros([basis.size for basis in system.bases])
     history: list[float] = []
     while True:
         before = system.on_grid(mean)
-        mean, spread, evidence = _posterior(normal_equations(system, before), sd, rescale)
+        mean, spread, evidence = _posterior(normal_equations(system, before), sd, least)
         u = system.on_grid(mean)
         history.append(float(np.linalg.norm(u - before)) / (float(np.linalg.norm(u)) or 1.0))
         # The amplitude is found to a few per cent: u cannot stand still to more than follows.
@@ -178,14 +184,28 @@ def solve_noisy(system: PlaneSystem, *, rescale: bool) -> NoisySolution:
             return NoisySolution(mean, spread, evidence, tuple(history), converged)
 
 
+def _least_amplitude(system: PlaneSystem) -> float:
+    """With it, the prior's u is of the size of its values in the data, or as noise of f may hide.
+
+    Where f is zero all directions but few say that u is, and by evidence alone it would be.
+    """
+    problem = system.problem
+    data = [edge.values for edge in problem.edges if edge.order == 0]
+    if problem.observations is not None:
+        data.append(problem.observations.values)
+    u = max((float(np.sqrt(np.mean(values**2))) for values in data), default=0.0)
+    hidden = problem.noise[0] / _symbol_size(system.terms, _typical(problem, system.kernels))
+    return max(u, hidden) / math.sqrt(math.prod(b.features.variance() for b in system.bases))
+
+
 def _posterior(
-    data: NormalEquations, sd: list[np.ndarray], rescale: bool
+    data: NormalEquations, sd: list[np.ndarray], least: float | None
 ) -> tuple[np.ndarray, DenseSpread, float]:
-    """Mean coefficients, their spread, and the log evidence."""
+    """Mean coefficients, their spread, and the log evidence; the amplitude is 1 without a least."""
     unknowns = len(data.right)
     amplitude = 1.0
     prior = math.prod(float(np.linalg.norm(one)) for one in sd)
-    if rescale:
+    if least is not None:
         # With it, the data's squares are what the prior expects of them.
         amplitude = math.sqrt(data.square / (float(np.trace(data.gram)) or 1.0)) or 1.0
         for _ in range(_AMPLITUDE_STEPS):
@@ -195,7 +215,7 @@ def _posterior(
             determined = unknowns - _trace_of_inverse(root)
             likely = math.sqrt(float(mean @ mean) / max(determined, 1e-3 * unknowns))
             weighted = along(mean.reshape([len(one) for one in sd]), sd)
-            new = amplitude * max(likely, float(np.linalg.norm(weighted)) / prior)
+            new = max(amplitude * max(likely, float(np.linalg.norm(weighted)) / prior), least)
             if new == 0.0 or abs(new - amplitude) <= _AMPLITUDE_RTOL * amplitude:
                 break
             amplitude = new

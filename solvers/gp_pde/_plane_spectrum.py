@@ -5,7 +5,8 @@ runs along; each set of data counts alike, whatever its size. Where a wave along
 solves the homogeneous equation with :math:`e^{rx}` along this one, an r without a real part is a
 line too: an advection turns the frequencies of the initial data into those of time. Exponents with
 a real part are layers at the ends; they widen the spectrum, which costs accuracy where there are
-none, and are taken on request.
+none, and are taken on request. Where data have noise, slow functions are as likely as the strongest
+line, and as rough as observations have them, :mod:`solvers.gp_pde._plane_observed`.
 
 References: Fang, Cooley, Long, Li, Kirby, Zhe, arXiv 2311.04465.
 """
@@ -16,6 +17,7 @@ import numpy as np
 from scipy.interpolate import make_interp_spline
 
 from solvers.gp_pde._features import LINE_WIDTH, Curves, is_uniform, nyquist, spectrum_of
+from solvers.gp_pde._plane_observed import observed_widths
 from solvers.gp_pde._problem import Edge, Problem
 from solvers.gp_pde.spectral_mixture import SpectralMixture
 
@@ -23,6 +25,7 @@ _DECAYING = 1e-6
 _LAYER = 1e-3
 _ROUNDING = 1e-10
 _LOBES = 2.0
+_WIDEST = 5.0
 
 
 def plane_kernels(
@@ -34,7 +37,8 @@ def plane_kernels(
 ) -> tuple[SpectralMixture, ...]:
     """Kernels of unit variance, with the growing and decaying waves if ``layers``.
 
-    ``background`` is the weight of slow functions beside that of the strongest line, at least.
+    ``background`` is the weight of slow functions beside that of the strongest line, at least. If
+    there is one, it is as rough as scattered observations have u.
     """
     least = _least_size(problem, terms)
     lines = []
@@ -42,11 +46,14 @@ def plane_kernels(
         curves = _curves(problem, axis, least)
         found = spectrum_of(curves, length, limit=nyquist(grid), background=background)
         lines.append(_without_leakage(found, length))
+    widths = _slow_widths(problem) if background else None
     kernels = []
     for axis, (grid, length) in enumerate(zip(problem.grids, problem.lengths, strict=True)):
         weights, freqs, scales = (
             np.asarray(a) for a in (lines[axis].weights, lines[axis].freqs, lines[axis].scales)
         )
+        if widths is not None:
+            scales = np.where(freqs == 0, widths[axis], scales)
         width = LINE_WIDTH / (2 * np.pi * length)
         for root, weight in _roots(terms, axis, lines):
             grown, turned = abs(root.real) / (2 * np.pi), abs(root.imag) / (2 * np.pi)
@@ -61,6 +68,20 @@ def plane_kernels(
             scales = np.append(scales, max(grown, width))
         kernels.append(SpectralMixture(weights / weights.sum(), freqs, scales))
     return tuple(kernels)
+
+
+def _slow_widths(problem: Problem) -> list[float] | None:
+    """Widths of the spectrum about zero by axis, if there are observations."""
+    if problem.observations is None:
+        return None
+    slow = [LINE_WIDTH / (2 * np.pi * length) for length in problem.lengths]
+    # A Gaussian spectrum has a twentieth of its mass beyond two standard deviations; and a plane
+    # with more than the second would have more unknowns than are solved for.
+    limits = [
+        min(nyquist(grid) / 2, _WIDEST / length)
+        for grid, length in zip(problem.grids, problem.lengths, strict=True)
+    ]
+    return observed_widths(problem.observations, slow, limits)
 
 
 def _without_leakage(kernel: SpectralMixture, length: float) -> SpectralMixture:

@@ -10,6 +10,7 @@ import pytest
 from solvers.gp_pde._axis_basis import axis_basis
 from solvers.gp_pde._features import axis_features
 from solvers.gp_pde._plane import solve_plane
+from solvers.gp_pde._plane_observed import observed_widths
 from solvers.gp_pde._plane_posterior import PlanePosterior
 from solvers.gp_pde._plane_spread import row_products
 from solvers.gp_pde._problem import Edge, Observations, Problem
@@ -38,7 +39,7 @@ def drawn(
     """A problem whose solution is drawn from its prior, and that solution's weights."""
     rng = np.random.default_rng(seed)
     pde = pde or PDE(linear)
-    features = [axis_features(g, k) for g, k in zip(grids, kernels, strict=True)]
+    features = [axis_features(g, k, given=True) for g, k in zip(grids, kernels, strict=True)]
     weights = rng.standard_normal([f.size for f in features])
 
     def u(points, order=(0, 0)):
@@ -125,7 +126,7 @@ def test_posterior_is_that_of_the_process(name, order):
     expected, spread, evidence = brute_force(problem, features, POINTS, order)
     # What is left out in the data is below a hundredth of the noise.
     sd = np.sqrt(spread)
-    np.testing.assert_allclose(mean, expected, atol=0.02 * sd.mean())
+    np.testing.assert_allclose(mean, expected, atol=0.03 * sd.mean())
     np.testing.assert_allclose(np.sqrt(variance), sd, rtol=0.02)
     assert solution.log_evidence == pytest.approx(evidence, abs=0.5)
     assert solution.posterior.amplitude == 1.0
@@ -181,6 +182,45 @@ def test_the_amplitude_comes_from_the_data():
     assert np.linalg.norm(one.u - u(GRIDS)) < 0.2 * np.linalg.norm(u(GRIDS))
 
 
+@pytest.mark.parametrize("noise", [(0.1, 1e-2), (0.0, 0.0)])
+@pytest.mark.parametrize("speed", [1.3, 3.0])
+def test_observations_alone_can_say_what_u_is_like(noise, speed):
+    """A string: f and the ends are zero, and say of any u that there is none."""
+    rng = np.random.default_rng(0)
+    grids = (np.linspace(0.0, 1.0, 16), np.linspace(0.0, 1.0, 15))
+
+    def u(x, t):
+        first = np.sin(np.pi * x) * np.cos(np.pi * speed * t)
+        return first + 0.5 * np.sin(3 * np.pi * x) * np.sin(3 * np.pi * speed * t)
+
+    points = rng.uniform(0.0, 1.0, (80, 2))
+    std = np.full(80, 0.1)
+    seen = Observations(points, u(*points.T) + std * rng.standard_normal(80), std)
+    edges = tuple(Edge(0, end, 0, np.zeros(15)) for end in (0, 1))
+    wave = PDE(LinearOperator([(1.0, (0, 2)), (-(speed**2), (2, 0))]))
+    f = np.zeros((16, 15))
+    problem = Problem(wave, grids, f, None, edges, (False, False), None, noise)
+    solution = solve_plane(replace(problem, observations=seen))
+    mean, variance = solution.posterior.moments(POINTS, (0, 0))
+    gap = mean - u(*np.meshgrid(*POINTS, indexing="ij"))
+    inside = POINTS[1] < 1.0
+    assert np.sqrt(np.mean(gap[:, inside] ** 2)) < 0.1
+    assert 0.3 < np.sqrt(np.mean(gap[:, inside] ** 2 / variance[:, inside])) < 1.7
+    assert solution.posterior.amplitude > 0.3
+
+
+def test_widths_are_those_of_what_is_observed():
+    rng = np.random.default_rng(1)
+    points = rng.uniform(0.0, 1.0, (150, 2))
+    values = np.sin(25 * points[:, 0] + 1) * np.cos(3 * points[:, 1])
+    seen = Observations(points, values, np.full(150, 0.05))
+    rough, slow = observed_widths(seen, [1.0, 1.0], [6.0, 6.0])
+    assert rough > 2.5
+    assert slow == 1.0
+    few = Observations(points[:5], values[:5], np.full(5, 0.05))
+    assert observed_widths(few, [1.0, 2.0], [6.0, 6.0]) == [1.0, 2.0]
+
+
 def test_draws_have_the_moments_that_are_told():
     problem, _, _ = drawn(Laplacian(2))
     posterior = solve_plane(problem).posterior
@@ -206,7 +246,7 @@ def test_variance_point_by_point_is_that_on_the_product():
 
 
 def test_directions_left_out_keep_their_prior():
-    features = [axis_features(g, k) for g, k in zip(GRIDS, KERNELS, strict=True)]
+    features = [axis_features(g, k, given=True) for g, k in zip(GRIDS, KERNELS, strict=True)]
     bases = tuple(
         axis_basis(f, g, (), (0,), cutoff=1e-2) for f, g in zip(features, GRIDS, strict=True)
     )
@@ -272,7 +312,7 @@ def test_noise_on_three_axes():
     rng = np.random.default_rng(0)
     grids = tuple(np.linspace(0.0, 1.0, n) for n in (7, 8, 9))
     kernels = (SpectralMixture([1.0], [0.0], [0.4]),) * 3
-    features = [axis_features(g, k) for g, k in zip(grids, kernels, strict=True)]
+    features = [axis_features(g, k, given=True) for g, k in zip(grids, kernels, strict=True)]
     weights = rng.standard_normal([f.size for f in features])
 
     def u(points, orders=(0, 0, 0)):
