@@ -33,6 +33,7 @@ from solvers.gp_pde._features import AxisFeatures
 CUTOFF = 1e-11
 
 _NODES_PER_POINT = 1.5
+_NODES_PER_WAVE = 1.6
 _FEWEST_NODES = 24
 _FIT_CUTOFF = 1e-12
 _BLURRED = 1e-2
@@ -109,7 +110,7 @@ def axis_basis(
     tell apart, unless the ``prior`` is there to say what it is: then fits to values on the grid are
     the most probable ones.
     """
-    nodes, weights = _quadrature(grid)
+    nodes, weights = _quadrature(features, grid)
     root = np.sqrt(weights)[:, None]
     left, sd, right = np.linalg.svd(features(nodes) * root, full_matrices=False)
     rank = int(np.sum(sd > cutoff * sd[0]))
@@ -146,11 +147,14 @@ def axis_basis(
     )
 
 
-def _quadrature(grid: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _quadrature(features: AxisFeatures, grid: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Gauss-Legendre points on the axis and weights of sum 1, exact for products of features."""
-    count = int(_NODES_PER_POINT * len(grid)) + _FEWEST_NODES
+    length = float(grid[-1] - grid[0])
+    # Half pi points a wave, for the product of the fastest two, of twice their frequency.
+    waves = 2 * float(features.omega[-1]) / (2 * np.pi) * length
+    count = max(int(_NODES_PER_POINT * len(grid)), int(_NODES_PER_WAVE * waves)) + _FEWEST_NODES
     nodes, weights = roots_legendre(count)
-    return grid[0] + (grid[-1] - grid[0]) * (nodes + 1) / 2, weights / 2
+    return grid[0] + length * (nodes + 1) / 2, weights / 2
 
 
 def _distinguished(values: np.ndarray) -> int:

@@ -11,6 +11,10 @@ with independent standard normal weights. Working with the features
 has half the digits of its condition number to lose. The period T exceeds L, since u is not
 periodic, unless the axis is.
 
+The sum repeats the kernel with period T. A kernel that was given is the prior, and has to have
+died out over T - L, and its density beyond the last frequency: slow kernels take long periods and
+rough ones high frequencies. At long periods frequencies without mass are thinned out. A kernel that was read from data is a guess, for which 1.5 L does.
+
 The density of a problem is read from its data: lines of the periodogram of f, divided by the
 squared symbol of the operator, and of the boundary values; and the exponentials that solve the
 homogeneous equation.
@@ -41,6 +45,14 @@ _BACKGROUND = 1e-3
 _PERIODS = ((0.62, 1.5, 0.8), (0.72, 2.0, 0.8), (np.inf, 2.0, 1.0))
 _RELEVANT = 1e-8
 _SPARE = 8
+# Scale times the distance over which an envelope falls to 1e-6 (1e-4 for the Matern kernel with
+# nu = 4.5), and scales from its middle to where its density has: what is beyond no longer shows in
+# how often bands hold draws.
+_FALLEN = {"gaussian": 0.85, "matern": 1.6}
+_TAIL = {"gaussian": 7.0, "matern": 30.0}
+_HIGHEST = 4.0
+_MOST_PER_POINT = 3
+_MOST = 256
 
 
 @dataclass(frozen=True)
@@ -90,6 +102,7 @@ def axis_features(
     kernel: SpectralMixture,
     *,
     periodic: bool = False,
+    given: bool = False,
     extension: float | None = None,
     reach: float | None = None,
     floor: float = FLOOR,
@@ -97,24 +110,39 @@ def axis_features(
     """Features for a grid: period ``extension`` times its length, exactly that where periodic.
 
     Frequencies go up to ``reach`` times the Nyquist limit of the mean spacing. Both are chosen by
-    the kernel's frequencies unless given: 1.5 and 0.8, and up to 2 and 1 near the limit. No
-    variance is below ``floor`` times the largest, so that what the kernel rules out costs digits,
-    not correctness.
+    the kernel's frequencies unless stated: 1.5 and 0.8, and up to 2 and 1 near the limit. A kernel
+    that is ``given`` is stood for as it is, at longer periods and up to four times the limit where
+    it takes them, within three frequencies a point (or 256) with mass. No variance is below ``floor`` times the
+    largest, so that what the kernel rules out costs digits, not correctness.
     """
     length = float(grid[-1] - grid[0])
     limit = nyquist(grid)
-    lines = kernel.freqs[kernel.weights > _RELEVANT * kernel.weights.max()]
-    ratio = float(lines.max(initial=0.0)) / limit
+    relevant = kernel.weights > _RELEVANT * kernel.weights.max()
+    ratio = float(kernel.freqs[relevant].max(initial=0.0)) / limit
     chosen = next(entry for entry in _PERIODS if ratio <= entry[0])
     extension = chosen[1] if extension is None else extension
     reach = chosen[2] if reach is None else reach
     period = length if periodic else extension * length
+    centres, tails = kernel.freqs[relevant], _TAIL[kernel.envelope] * kernel.scales[relevant]
+    stride = 1
+    if given:
+        top = min(float(np.max(centres + tails)), _HIGHEST * limit)
+        reach = max(reach, top / limit)
+        if not periodic:
+            most = max(_MOST_PER_POINT * len(grid), _MOST) / min(top, 2 * float(tails.sum()))
+            wanted = length + _FALLEN[kernel.envelope] / float(kernel.scales[relevant].min())
+            shortest, period = period, max(period, min(wanted, most))
+            stride = int(period / shortest)
     # More features than points on small grids too, or there would be nothing left to doubt.
     j = np.arange(max(int(reach * limit * period + 1e-9) + 1, len(grid) // 2 + _SPARE))
     # The density is two-sided: a pair (cosine, sine) carries the mass of both signs.
     mass = kernel.density(j / period) / period
     mass[1:] *= 2.0
     mass = np.maximum(mass, floor * mass.max())
+    if stride > 1:
+        near = np.abs(np.subtract.outer(j / period, centres)) <= tails
+        kept = near.any(axis=1) | (j % stride == 0)
+        j, mass = j[kept], mass[kept]
     return AxisFeatures(float(grid[0]), period, 2 * np.pi * j / period, np.sqrt(mass))
 
 

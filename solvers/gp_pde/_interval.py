@@ -58,9 +58,11 @@ class IntervalPosterior:
 def solve_interval(problem: Problem) -> PDESolution:
     """Solve in the features of the problem's kernel, or of the one that its data suggest."""
     kernel = interval_kernel(problem)
-    features = axis_features(problem.grids[0], kernel, periodic=problem.periodic[0], floor=_FLOOR)
-    rows = _Rows.of(problem, features)
     rescale = problem.kernels is None
+    features = axis_features(
+        problem.grids[0], kernel, periodic=problem.periodic[0], given=not rescale, floor=_FLOOR
+    )
+    rows = _Rows.of(problem, features)
 
     def solve(u: np.ndarray | None) -> Linearised[tuple[WeightGaussian, float | None]]:
         state = rows.solve(u, rescale)

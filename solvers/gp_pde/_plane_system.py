@@ -163,7 +163,12 @@ def plane_system(
     """Bases for a prior, with the conditions of ``edges`` as theirs."""
     bases = []
     for axis, (grid, kernel) in enumerate(zip(problem.grids, kernels, strict=True)):
-        features = axis_features(grid, kernel, periodic=problem.periodic[axis])
+        features = axis_features(
+            grid,
+            kernel,
+            periodic=problem.periodic[axis],
+            given=problem.kernels is not None,
+        )
         ends = [(edge.end, edge.order) for edge in ends_of(edges, axis)]
         orders = {orders[axis] for _, orders in problem.pde.linear.terms}
         bases.append(axis_basis(features, grid, ends, orders, cutoff=cutoff, prior=noisy))

@@ -66,7 +66,9 @@ class PDESolution:
     kernels : tuple of SpectralMixture
         The prior's factors, one an axis, scaled as they were used.
     extension : tuple of float
-        Period of the features over the length of the axis; empty for the other methods.
+        Period T of the features over the length L of the axis; empty for the other methods. The
+        prior in use repeats with T: it is the kernel within the box where that has died out over
+        T - L.
     log_evidence : float or None
         Log density of noisy data under the prior: on one axis, and by "collocation", of the
         observations given all other data, or where there are none, of noisy data given the exact

@@ -77,8 +77,8 @@ def solve_pde(
         linear equations with constant coefficients, without mixed derivatives, with values of u on
         faces.
     kernel : "auto", SpectralMixture, or tuple of SpectralMixture
-        Prior, one factor an axis. "auto" reads it from periodograms of f, of boundary data and of
-        observations, and scales it so that the data are likely.
+        Prior, one factor an axis, taken as it is given. "auto" reads it from periodograms of f, of
+        boundary data and of observations, and scales it so that the data are likely.
     noise : pair of float, optional
         Standard deviations of f and of the boundary data; exact by default.
     observations : tuple (points, values, noise_std), optional
@@ -121,7 +121,12 @@ def solve_pde(
     -----
     The features of an axis of length L have the period T = 1.5 L, 2 L where the kernel's
     frequencies come near the grid's limit, and L where the axis is periodic; the result's
-    ``extension`` tells. On one axis, grids need not be uniform.
+    ``extension`` tells. A kernel that is given is the prior: T is then also as long as the kernel
+    takes to die out over T - L, :math:`0.85/s` (Gaussian) or :math:`1.6/s` (Matern) for its least
+    scale s, and frequencies reach 7 or 30 scales beyond those of its components. Two things bound
+    the cost, and let the prior differ from the kernel where they bind: no frequency exceeds four
+    times the grid's limit, and T is no longer than leaves three frequencies a point, or 256, in
+    the components. On one axis, grids need not be uniform.
 
     References
     ----------

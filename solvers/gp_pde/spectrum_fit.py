@@ -41,6 +41,7 @@ from solvers.gp_pde.spectral_mixture import SpectralMixture, spectral_density
 _FLOOR = 1e-20
 _RELATIVE_NOISE = 1e-7
 _LOG_WEIGHTS = (-60.0, 20.0)
+_PERIOD = 4.0
 _NARROWEST = 0.5
 
 
@@ -158,7 +159,7 @@ def fit_spectrum(
     parameters = np.concatenate([parameters, np.log(start.scales)])
     Q = len(start.freqs)
     limit = nyquist(problem.grids[0])
-    narrowest = math.log(_NARROWEST / evidence.features.period)
+    narrowest = math.log(_NARROWEST / (_PERIOD * problem.lengths[0]))
     widths = [(min(narrowest, p), math.log(limit)) for p in parameters[2 * Q :]]
     top = math.log(float(start.weights.max()))
     weights = [(top + _LOG_WEIGHTS[0], top + _LOG_WEIGHTS[1])] * Q
@@ -202,7 +203,10 @@ class _Evidence:
     @classmethod
     def of(cls, problem: Problem, start: SpectralMixture) -> _Evidence:
         grid = problem.grids[0]
-        features = axis_features(grid, start, periodic=problem.periodic[0], floor=_FLOOR)
+        # Long enough for lines that sharpen: the solver will take the kernel as it is.
+        features = axis_features(
+            grid, start, periodic=problem.periodic[0], extension=_PERIOD, floor=_FLOOR
+        )
         unit = AxisFeatures(
             features.origin, features.period, features.omega, np.ones_like(features.omega)
         )

@@ -104,3 +104,19 @@ def test_symbol_and_roots():
     np.testing.assert_array_equal(axis_coefficients(mixed, 0), [5, 0, 2])
     np.testing.assert_array_equal(axis_coefficients(mixed, 1), [5, 3])
     assert len(characteristic_roots(np.array([2.0]))) == 0
+
+
+def test_a_given_kernel_of_many_scales_keeps_features_few():
+    grid = np.linspace(0, 1, 100)
+    narrow = SpectralMixture([1.0, 0.1], [3.0, 9.0], [0.02, 0.05])
+    features = axis_features(grid, narrow, given=True, floor=1e-20)
+    assert features.period == pytest.approx(1 + 0.85 / 0.02)
+    # About 1.5 times the grid's limit of frequencies without mass, and the lines.
+    assert len(features.omega) < 150
+    assert abs(features.variance() - 1.1) < 2e-6
+    covariance = features(np.zeros(1)) @ features(grid).T
+    np.testing.assert_allclose(covariance[0], narrow(grid), atol=2e-6)
+    both = SpectralMixture([1.0, 1.0], [0.0, 0.0], [0.01, 50.0], envelope="matern", nu=4.5)
+    features = axis_features(grid, both, given=True)
+    assert len(features.omega) <= 301
+    assert features.omega[-1] > 1.99 * np.pi * 4 * 49

@@ -172,7 +172,7 @@ def test_noise_and_observations_enter_as_in_the_dense_formulas(rng):
         noise=(2.0, 0.1),
         observations=(places, seen, np.full(6, 0.5)),
     )
-    features = axis_features(x, kernel, floor=1e-20)
+    features = axis_features(x, kernel, given=True, floor=1e-20)
     H = np.concatenate([features(x[:1]), features(x, 2), features(places)])
     std = np.concatenate([[0.1], np.full(25, 2.0), np.full(6, 0.5)])
     y = np.concatenate([[0.3], f, seen])
@@ -302,3 +302,32 @@ def test_the_prior_is_the_data_s():
     assert abs(ratio - 4) < 1e-3
     near = solve_pde(Laplacian(1), np.linspace(0, 1, 37), lambda x: np.sin(90 * x), (0.0, 0.0))
     assert near.extension == (2.0,)
+
+
+@pytest.mark.parametrize(
+    ("kernel", "longest"),
+    [
+        (SpectralMixture([1.0], [0.0], [0.3]), (3.8, 3.9)),
+        (SpectralMixture([1.0], [0.0], [0.8], envelope="matern", nu=4.5), (3.0, 3.0)),
+        (SpectralMixture([0.7, 0.3], [0.0, 4.0], [2.0, 2.0]), (1.5, 1.5)),
+    ],
+    ids=["slow", "rough", "fast"],
+)
+@pytest.mark.parametrize("n", [14, 40])
+def test_a_kernel_given_is_the_prior(kernel, longest, n, rng):
+    x, z = np.linspace(0, 1, n), np.array([0.03, 0.41, 0.9])
+    f, noise = rng.standard_normal(n), 0.5
+    solution = solve_pde(Laplacian(1), x, f, (0.3, None), kernel=kernel, noise=(noise, 0.1))
+    assert longest[0] - 1e-9 <= solution.extension[0] <= longest[1] + 1e-9
+    gaps = x[:, None] - x
+    S = np.zeros((n + 1, n + 1))
+    S[0, 0] = kernel(np.zeros(1))[0]
+    S[0, 1:] = S[1:, 0] = kernel(x, order=2)
+    S[1:, 1:] = kernel(gaps, order=4)
+    S[np.diag_indices(n + 1)] += np.array([0.1, *np.full(n, noise)]) ** 2
+    cross = np.concatenate([kernel(z[:, None]), kernel(z[:, None] - x, order=2)], axis=1)
+    mean, variance = solution.predict(z)
+    expected = cross @ np.linalg.solve(S, np.concatenate([[0.3], f]))
+    spread = kernel(np.zeros(1))[0] - np.sum(cross * np.linalg.solve(S, cross.T).T, axis=1)
+    np.testing.assert_allclose(variance, spread, rtol=0.03)
+    np.testing.assert_allclose(mean, expected, atol=0.03 * np.sqrt(spread.max()))

@@ -11,7 +11,7 @@ from solvers.gp_pde._features import axis_features
 from solvers.gp_pde.equations import PDE, Laplacian
 from solvers.gp_pde.solve import solve_pde
 from solvers.gp_pde.spectral_mixture import SpectralMixture
-from solvers.gp_pde.spectrum_fit import _Evidence, fit_spectrum
+from solvers.gp_pde.spectrum_fit import _PERIOD, _Evidence, fit_spectrum
 
 X = np.linspace(0, 1, 40)
 
@@ -65,7 +65,7 @@ def test_noisy_evidence_is_the_gaussian_density():
     seen = np.array([0.2, 0.7]), np.array([0.3, 0.5]), np.array([0.1, 0.2])
     kernel = SpectralMixture([0.5, 0.1], [0.0, 3.0], [1.0, 1.0])
     evidence = _Evidence.of(described((2.0, 0.1), observations=seen), kernel)
-    features = axis_features(X, kernel, floor=1e-20)
+    features = axis_features(X, kernel, extension=_PERIOD, floor=1e-20)
     rows = [features(X, 2), features(X[:1]), features(X[-1:]), features(seen[0])]
     H = np.concatenate(rows)
     std = np.concatenate([np.full(40, 2.0), np.full(2, 0.1), seen[2]])
@@ -81,7 +81,7 @@ def test_exact_evidence_is_the_density_at_the_likeliest_amplitude(monkeypatch):
     kernel = SpectralMixture([0.5, 0.1], [0.0, 3.0], [1.0, 1.0])
     evidence = _Evidence.of(described(None), kernel)
     value, _ = evidence(parameters_of(kernel))
-    features = axis_features(X, kernel, floor=1e-20)
+    features = axis_features(X, kernel, extension=_PERIOD, floor=1e-20)
     H = np.concatenate([features(X, 2), features(X[[0, -1]])])
     covariance = H @ H.T + np.diag((1e-2 * np.linalg.norm(H, axis=1)) ** 2)
     data = np.concatenate([source(X), wave(X[[0, -1]])])
