@@ -34,7 +34,7 @@ from solvers.gp_pde._plane_noise import (
     solve_noisy,
     with_noise_of_the_unseen,
 )
-from solvers.gp_pde._plane_posterior import PlanePosterior
+from solvers.gp_pde._plane_posterior import PlanePosterior, log_predictive
 from solvers.gp_pde._plane_spectrum import plane_kernels
 from solvers.gp_pde._plane_system import PlaneSystem, Terms, mean_terms, plane_system
 from solvers.gp_pde._problem import Edge, Problem
@@ -112,14 +112,17 @@ def _solve_exact(problem: Problem, terms: Terms) -> tuple[PDESolution, bool]:
     u = system.on_grid(iteration.coefficients)
     amplitude = 1.0 if problem.kernels is not None else _amplitude(system, u)
     posterior = PlanePosterior(system.bases, iteration.coefficients, amplitude)
-    return _solution(solved, posterior, nugget=CUTOFF), iteration.singular
+    solution = _solution(solved, posterior, nugget=CUTOFF)
+    if problem.observations is not None:
+        solution = replace(solution, log_evidence=log_predictive(posterior, problem.observations))
+    return solution, iteration.singular
 
 
 def _solve_noisy(problem: Problem, terms: Terms) -> PDESolution:
     """Data with noise, or that leave u open: the likeliest of the levels of noise to try."""
     # What f does not show, the prior must allow: no exact boundary data stand for it.
     kernels = problem.kernels or plane_kernels(problem, terms, background=1.0)
-    solutions: list[tuple[float, PDESolution]] = []
+    solutions: list[tuple[float, float | None, PDESolution]] = []
     for trial in noisy_problems(problem, kernels, terms):
         try:
             solutions.append(_noisy_solution(trial, kernels, terms))
@@ -127,15 +130,17 @@ def _solve_noisy(problem: Problem, terms: Terms) -> PDESolution:
             if not solutions:
                 raise
             break
-    evidence, best = max(solutions, key=lambda pair: pair[0])
-    noisy = problem.noise[0] > 0 and (problem.noise[1] > 0 or not problem.edges)
-    return replace(best, log_evidence=evidence if noisy else None)
+    density, evidence, best = max(solutions, key=lambda one: one[0])
+    if problem.observations is None and (problem.noise[1] > 0 or not problem.edges):
+        evidence = density
+    # What depends on a level of noise that was looked for is no density of the data.
+    return replace(best, log_evidence=evidence if problem.noise[0] > 0 else None)
 
 
 def _noisy_solution(
     problem: Problem, kernels: tuple[SpectralMixture, ...], terms: Terms
-) -> tuple[float, PDESolution]:
-    """Log evidence and solution."""
+) -> tuple[float, float | None, PDESolution]:
+    """Log densities, of all data and of the observations given the others, and the solution."""
     cutoff = noise_cutoff(problem, kernels, terms)
     while True:
         system = plane_system(problem, kernels, (), terms, cutoff=cutoff, noisy=True)
@@ -153,7 +158,8 @@ def _noisy_solution(
     posterior = PlanePosterior(
         system.bases, noisy.coefficients, noisy.spread.amplitude, noisy.spread
     )
-    return noisy.log_evidence, _solution(solved, posterior, nugget=cutoff)
+    solution = _solution(solved, posterior, nugget=cutoff)
+    return noisy.log_density, noisy.log_predictive, solution
 
 
 def _solution(solved: _Solved, posterior: PlanePosterior, *, nugget: float) -> PDESolution:

@@ -36,7 +36,11 @@ from scipy.linalg import cholesky, solve_triangular
 
 from solvers.gp_pde._axis_basis import CUTOFF
 from solvers.gp_pde._features import nyquist
-from solvers.gp_pde._plane_normal import NormalEquations, normal_equations
+from solvers.gp_pde._plane_normal import (
+    NormalEquations,
+    normal_equations,
+    observation_equations,
+)
 from solvers.gp_pde._plane_posterior import unseen_variance
 from solvers.gp_pde._plane_spread import DenseSpread
 from solvers.gp_pde._plane_system import PlaneSystem, Terms
@@ -64,11 +68,16 @@ class NoiseTooSmall(ValueError):
 
 @dataclass(frozen=True)
 class NoisySolution:
-    """Mean coefficients, what is about them, and how they were come by."""
+    """Mean coefficients, what is about them, and how they were come by.
+
+    ``log_density`` is that of all data, ``log_predictive`` that of the observations given the
+    others, None without observations.
+    """
 
     coefficients: np.ndarray
     spread: DenseSpread
-    log_evidence: float
+    log_density: float
+    log_predictive: float | None
     history: tuple[float, ...]
     converged: bool
 
@@ -168,20 +177,28 @@ def solve_noisy(system: PlaneSystem, *, rescale: bool) -> NoisySolution:
         )
     sd = [np.diag(basis.sd) for basis in system.bases]
     least = _least_amplitude(system) if rescale else None
-    if system.problem.pde.is_linear:
-        mean, spread, evidence = _posterior(normal_equations(system, None), sd, least)
-        return NoisySolution(mean, spread, evidence, (), True)
-    mean = np.zeros([basis.size for basis in system.bases])
+    seen = observation_equations(system)
+    before = None
+    if not system.problem.pde.is_linear:
+        before = np.zeros(system.problem.shape)
     history: list[float] = []
-    while True:
-        before = system.on_grid(mean)
-        mean, spread, evidence = _posterior(normal_equations(system, before), sd, least)
+    converged = False
+    while not converged and len(history) < system.problem.maxiter:
+        rest = normal_equations(system, before)
+        mean, spread, density = _posterior(rest if seen is None else rest + seen, sd, least)
+        if before is None:
+            converged = True
+            break
         u = system.on_grid(mean)
         history.append(float(np.linalg.norm(u - before)) / (float(np.linalg.norm(u)) or 1.0))
         # The amplitude is found to a few per cent: u cannot stand still to more than follows.
         converged = history[-1] <= max(system.problem.rtol, _STANDSTILL)
-        if converged or len(history) == system.problem.maxiter:
-            return NoisySolution(mean, spread, evidence, tuple(history), converged)
+        before = u
+    predictive = None
+    if seen is not None:
+        root = _precision_root(rest, spread.amplitude)
+        predictive = density - _log_density(rest, root, spread.amplitude)[0]
+    return NoisySolution(mean, spread, density, predictive, tuple(history), converged)
 
 
 def _least_amplitude(system: PlaneSystem) -> float:
@@ -201,7 +218,10 @@ def _least_amplitude(system: PlaneSystem) -> float:
 def _posterior(
     data: NormalEquations, sd: list[np.ndarray], least: float | None
 ) -> tuple[np.ndarray, DenseSpread, float]:
-    """Mean coefficients, their spread, and the log evidence; the amplitude is 1 without a least."""
+    """Mean coefficients, their spread, and the data's log density.
+
+    The amplitude is 1 without a ``least``.
+    """
     unknowns = len(data.right)
     amplitude = 1.0
     prior = math.prod(float(np.linalg.norm(one)) for one in sd)
@@ -220,12 +240,19 @@ def _posterior(
                 break
             amplitude = new
     root = _precision_root(data, amplitude)
-    half = solve_triangular(root, amplitude * data.right, trans="T")
+    density, half = _log_density(data, root, amplitude)
     mean = solve_triangular(root, half).reshape([len(one) for one in sd])
-    evidence = data.constant - 0.5 * (data.square - float(half @ half))
-    evidence -= float(np.sum(np.log(np.diag(root))))
     spread = DenseSpread(sd, amplitude, solve_triangular(root, np.eye(unknowns)))
-    return amplitude * along(mean, sd), spread, evidence
+    return amplitude * along(mean, sd), spread, density
+
+
+def _log_density(
+    data: NormalEquations, root: np.ndarray, amplitude: float
+) -> tuple[float, np.ndarray]:
+    """Of the data under the prior, and the root times the mean of the weights."""
+    half = solve_triangular(root, amplitude * data.right, trans="T")
+    misfit = data.square - float(half @ half)
+    return data.constant - 0.5 * misfit - float(np.sum(np.log(np.diag(root)))), half
 
 
 def _precision_root(data: NormalEquations, amplitude: float) -> np.ndarray:

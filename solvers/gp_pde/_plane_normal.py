@@ -58,12 +58,21 @@ class NormalEquations:
 
 
 def normal_equations(system: PlaneSystem, u: np.ndarray | None) -> NormalEquations:
-    """All data of the system's problem, linearised about the values ``u`` on the grid if given."""
-    return reduce(
-        lambda total, part: total + part,
-        [*_faces(system), *_observations(system)],
-        _equation(system, u),
+    """The equation, linearised about the values ``u`` on the grid if given, and the faces."""
+    return reduce(lambda total, part: total + part, _faces(system), _equation(system, u))
+
+
+def observation_equations(system: PlaneSystem) -> NormalEquations | None:
+    """The observations of the system's problem, if there are any."""
+    seen = system.problem.observations
+    if seen is None:
+        return None
+    H = row_products(
+        [basis(seen.points[:, axis]) * basis.sd for axis, basis in enumerate(system.bases)]
     )
+    H, y = H / seen.noise_std[:, None], seen.values / seen.noise_std
+    constant = -float(np.sum(np.log(seen.noise_std))) - len(y) * math.log(2 * math.pi) / 2
+    return NormalEquations(H.T @ H, H.T @ y, float(y @ y), constant)
 
 
 def _equation(system: PlaneSystem, u: np.ndarray | None) -> NormalEquations:
@@ -97,18 +106,6 @@ def _faces(system: PlaneSystem) -> list[NormalEquations]:
         right = along(y, [A.T for A in rows]).ravel()
         parts.append(_scaled(gram, right, y, system.problem.noise[1]))
     return parts
-
-
-def _observations(system: PlaneSystem) -> list[NormalEquations]:
-    seen = system.problem.observations
-    if seen is None:
-        return []
-    H = row_products(
-        [basis(seen.points[:, axis]) * basis.sd for axis, basis in enumerate(system.bases)]
-    )
-    H, y = H / seen.noise_std[:, None], seen.values / seen.noise_std
-    constant = -float(np.sum(np.log(seen.noise_std))) - len(y) * math.log(2 * math.pi) / 2
-    return [NormalEquations(H.T @ H, H.T @ y, float(y @ y), constant)]
 
 
 def _scaled(gram: np.ndarray, right: np.ndarray, y: np.ndarray, noise: float) -> NormalEquations:

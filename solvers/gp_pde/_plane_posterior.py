@@ -19,6 +19,7 @@ from typing import Protocol
 import numpy as np
 
 from solvers.gp_pde._axis_basis import AxisBasis
+from solvers.gp_pde._problem import Observations
 from solvers.gp_pde._sylvester import along
 from solvers.gp_pde.solution import Points
 
@@ -100,6 +101,15 @@ class PlanePosterior:
             noise = evaluated(weights, features, product) - evaluated(seen, factors, product)
             draws.append(evaluated(mean, factors, product) + self.amplitude * noise)
         return np.stack(draws)
+
+
+def log_predictive(posterior: PlanePosterior, seen: Observations) -> float | None:
+    """Log density of observations where other data leave little but their noise; None elsewhere."""
+    mean, variance = posterior.moments(seen.points, (0,) * seen.points.shape[1])
+    if np.any(variance > seen.noise_std**2):
+        return None
+    total = seen.noise_std**2 + variance
+    return float(-0.5 * np.sum((seen.values - mean) ** 2 / total + np.log(2 * np.pi * total)))
 
 
 def unseen_variance(

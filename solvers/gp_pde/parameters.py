@@ -109,7 +109,7 @@ def fit_pde_parameters(
         a period off is a local maximum of its own.
     grids, f, boundary, kernel, noise, allow_float32
         The problem, as for :func:`solve_pde`, solved by features. On several axes, either exact
-        data determine u, or there is noise in both the equation and the boundary.
+        data determine u, or there is noise in the equation.
     observations : tuple (points, values, noise_std)
         Values of u at points (m,) or (m, dim) with standard deviations of their noise.
     bounds : sequence of pairs, optional
@@ -177,9 +177,9 @@ def fit_pde_parameters(
     if not isinstance(observations, tuple | list) or len(observations) != 3:
         raise ValueError("observations must be a tuple (points, values, noise_std)")
     named = dict(zip(("points", "values", "noise_std"), observations, strict=True))
-    _, seen = on_host(allow_float32, named)
+    on_host(allow_float32, named)
 
-    def solved(theta: np.ndarray, kernel: Kernel, *, observed: bool = True) -> PDESolution:
+    def solved(theta: np.ndarray, kernel: Kernel) -> PDESolution:
         with warnings.catch_warnings():
             # Of one solution they change nothing; among equations they choose.
             warnings.filterwarnings("ignore", message="observations change nothing")
@@ -190,18 +190,12 @@ def fit_pde_parameters(
                 boundary,
                 kernel=kernel,
                 noise=noise,
-                observations=observations if observed else None,
+                observations=observations,
                 allow_float32=allow_float32,
             )
 
     def log_density(theta: np.ndarray, kernel: Kernel) -> float:
-        whole = solved(theta, kernel)
-        if whole.dim == 1:
-            return _there(whole.log_evidence)
-        rest = solved(theta, kernel, observed=False)
-        if whole.log_evidence is not None and rest.log_evidence is not None:
-            return whole.log_evidence - rest.log_evidence
-        return _predicted(rest, **seen)
+        return _there(solved(theta, kernel).log_evidence)
 
     automatic = isinstance(kernel, str)
     iterations, settled = 0, False
@@ -241,24 +235,12 @@ def fit_pde_parameters(
 
 
 def _there(evidence: float | None) -> float:
-    assert evidence is not None
-    return evidence
-
-
-def _predicted(
-    solution: PDESolution, points: np.ndarray, values: np.ndarray, noise_std: np.ndarray
-) -> float:
-    """Log density of observations where the rest of the data leaves little but their noise."""
-    flat = points.reshape(len(values), -1)
-    mean, variance = solution.posterior.moments(flat, (0,) * solution.dim)
-    spread = np.broadcast_to(noise_std, values.shape) ** 2
-    if np.any(variance > spread):
+    if evidence is None:
         raise ValueError(
-            "noise must be given, for the equation and the boundary, where they leave u open on "
-            "several axes by more than the noise of the observations; or the grid must be finer"
+            "noise must be given, for the equation at least, where it and the boundary leave u "
+            "open on several axes; or, where they do not, the grid must be finer"
         )
-    total = spread + variance
-    return float(-0.5 * np.sum((values - mean) ** 2 / total + np.log(2 * np.pi * total)))
+    return evidence
 
 
 def _as_bounds(bounds: Any, theta: np.ndarray) -> Limits:

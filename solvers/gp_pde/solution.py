@@ -70,9 +70,10 @@ class PDESolution:
         prior in use repeats with T: it is the kernel within the box where that has died out over
         T - L.
     log_evidence : float or None
-        Log density of noisy data under the prior: on one axis, and by "collocation", of the
-        observations given all other data, or where there are none, of noisy data given the exact
-        ones; on several axes, of all data where all are noisy. None where there is no such.
+        Log density under the prior of the observations given all other data, or where there are
+        none, of noisy data given the exact ones. None where there is no such, and on several axes
+        where it would hang on noise that is made up: of an exact equation that its conditions leave
+        open, and without observations also of exact boundary data beside a noisy equation.
     method : str
         "features", "collocation" or "differentiation".
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.stats import norm
 
 from solvers.gp_pde._axis_basis import axis_basis
 from solvers.gp_pde._features import axis_features
@@ -128,8 +129,21 @@ def test_posterior_is_that_of_the_process(name, order):
     sd = np.sqrt(spread)
     np.testing.assert_allclose(mean, expected, atol=0.03 * sd.mean())
     np.testing.assert_allclose(np.sqrt(variance), sd, rtol=0.02)
+    if problem.observations is not None:
+        # That of the observations given the equation and the faces.
+        evidence -= brute_force(replace(problem, observations=None), features, POINTS, order)[2]
     assert solution.log_evidence == pytest.approx(evidence, abs=0.5)
     assert solution.posterior.amplitude == 1.0
+
+
+def test_evidence_where_exact_data_leave_nothing_open():
+    problem, _, u = drawn(Laplacian(2), (0.0, 0.0), 10, grids=tuple(map(_finer, GRIDS)))
+    with pytest.warns(RuntimeWarning, match="observations change nothing"):
+        evidence = solve_plane(problem).log_evidence
+    seen = problem.observations
+    true = np.array([u((x[:1], x[1:]))[0, 0] for x in seen.points])
+    expected = np.sum(norm.logpdf(seen.values, true, seen.noise_std))
+    assert evidence == pytest.approx(expected, abs=0.02)
 
 
 def test_exact_faces_are_met_and_the_equation_conditions_the_rest():
