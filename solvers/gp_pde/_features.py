@@ -13,7 +13,8 @@ periodic, unless the axis is.
 
 The sum repeats the kernel with period T. A kernel that was given is the prior, and has to have
 died out over T - L, and its density beyond the last frequency: slow kernels take long periods and
-rough ones high frequencies. At long periods frequencies without mass are thinned out. A kernel that was read from data is a guess, for which 1.5 L does.
+rough ones high frequencies. At long periods frequencies without mass are thinned out. A kernel
+that was read from data is a guess, for which 1.5 L does.
 
 The density of a problem is read from its data: lines of the periodogram of f, divided by the
 squared symbol of the operator, and of the boundary values; and the exponentials that solve the
@@ -112,8 +113,8 @@ def axis_features(
     Frequencies go up to ``reach`` times the Nyquist limit of the mean spacing. Both are chosen by
     the kernel's frequencies unless stated: 1.5 and 0.8, and up to 2 and 1 near the limit. A kernel
     that is ``given`` is stood for as it is, at longer periods and up to four times the limit where
-    it takes them, within three frequencies a point (or 256) with mass. No variance is below ``floor`` times the
-    largest, so that what the kernel rules out costs digits, not correctness.
+    it takes them, within three frequencies a point (or 256) with mass. No variance is below
+    ``floor`` times the largest, so that what the kernel rules out costs digits, not correctness.
     """
     length = float(grid[-1] - grid[0])
     limit = nyquist(grid)
