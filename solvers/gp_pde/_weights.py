@@ -24,7 +24,11 @@ from scipy.optimize import minimize_scalar
 
 NUGGET = 1e-15
 
-_AMPLITUDES = (-16.0, 16.0)
+# Log evidence by which one standard deviation differs from the maximum.
+_UNDECIDED = 0.5
+# Steps of a factor 1.6: evidence as a function of the log of the amplitude has no finer features,
+# but flat ends, and may have two minima.
+_AMPLITUDES = np.linspace(-16.0, 16.0, 65)
 
 
 @dataclass(frozen=True)
@@ -138,7 +142,9 @@ def likely_amplitude(
 ) -> float:
     r"""Factor on the prior's standard deviations under which the data are most likely.
 
-    Without noise it is :math:`\sqrt{\lVert\xi\rVert^2/r}` for r directions determined.
+    Without noise it is :math:`\sqrt{\lVert\xi\rVert^2/r}` for r directions determined. Data that
+    noise alone explains are likeliest under no amplitude at all: then it is the largest under which
+    they are about as likely.
     """
     if exact.rank == 0 and H is None:
         return 1.0
@@ -154,4 +160,9 @@ def likely_amplitude(
         total = np.sum(np.log(spread)) + np.sum(seen / spread)
         return 0.5 * (total + exact.energy / square) + exact.rank * log_amplitude
 
-    return math.exp(minimize_scalar(cost, bounds=_AMPLITUDES, method="bounded").x)
+    costs = np.array([cost(at) for at in _AMPLITUDES])
+    best = int(np.argmin(costs))
+    if best == 0:
+        return math.exp(_AMPLITUDES[costs <= costs[0] + _UNDECIDED].max())
+    cell = _AMPLITUDES[max(best - 1, 0)], _AMPLITUDES[min(best + 1, len(_AMPLITUDES) - 1)]
+    return math.exp(minimize_scalar(cost, bounds=cell, method="bounded").x)

@@ -82,6 +82,28 @@ def test_amplitude_is_the_likeliest(with_exact):
     assert log_density(best) > max(log_density(best * 1.01), log_density(best / 1.01))
 
 
+def test_the_likeliest_amplitude_is_found_between_flat_ends(rng):
+    U, _ = np.linalg.qr(rng.standard_normal((40, 12)))
+    s = np.geomspace(1e4, 1e-4, 12)
+
+    def log_density(amplitude, y):
+        spread = (amplitude * s) ** 2 + 1
+        return -0.5 * np.sum(np.log(spread) + (U.T @ y) ** 2 / spread)
+
+    for size in np.geomspace(1e-3, 1e3, 30):
+        y = U @ (s * size * rng.standard_normal(12)) + rng.standard_normal(40)
+        best = likely_amplitude(no_data(12), U * s, y, np.ones(40))
+        others = np.exp(np.arange(-16, 16, 0.1))
+        assert log_density(best, y) > max(log_density(other, y) for other in others) - 1e-4
+
+
+def test_data_that_noise_explains_leave_an_amplitude():
+    H = np.diag([100.0, 1.0])
+    amplitude = likely_amplitude(no_data(2), H, np.zeros(2), np.ones(2))
+    # log(1 + (100 a)^2) = 1 at a = 0.013, and steps have a factor of 1.6.
+    assert 0.013 / 1.65 < amplitude < 0.0132
+
+
 def test_amplitude_without_noise_is_the_mean_square():
     G, z, _ = problem(4, 12, 4)
     exact = exact_data(G, z)
