@@ -44,20 +44,26 @@ def newton(
 ) -> NewtonRun[State]:
     """Iterate from u = 0, and if that fails from the solution without N.
 
-    ``solve`` linearises about a u; None leaves N away. Steps are halved until the residual falls.
-    The iteration stops when u changes by less than the problem's ``rtol``, or than ``rounding``
-    makes it change; if it does not, there is a ConvergenceWarning, meant for whoever called the
-    front door that called the solver.
+    ``solve`` linearises about a u; None leaves N away. Steps are halved until the residual falls,
+    unless f has noise, which the residual of the most probable u need not be below: then they are
+    only if whole ones fail. The iteration stops when u changes by less than the problem's ``rtol``,
+    or than ``rounding`` makes it change; if it does not, there is a ConvergenceWarning, meant for
+    whoever called the front door that called the solver.
     """
     if problem.pde.is_linear:
         return NewtonRun(solve(None), (), True)
     nothing = np.zeros(problem.shape)
+    noisy = problem.noise[0] > 0
     # Zero does not meet the boundary data: what the first step does to the residual says nothing.
-    run = _from(problem, solve, Linearised(nothing, nothing, None), np.inf, rounding)
+    run = _from(problem, solve, Linearised(nothing, nothing, None), np.inf, rounding, noisy)
     if not run.converged:
         linear = solve(None)
-        again = _from(problem, solve, linear, _residual(problem, linear), rounding)
-        run = min(run, again, key=lambda one: (not one.converged, _residual(problem, one.last)))
+        size = _residual(problem, linear)
+        for whole in (True, False) if noisy else (False,):
+            again = _from(problem, solve, linear, size, rounding, whole)
+            run = min(run, again, key=lambda one: (not one.converged, _residual(problem, one.last)))
+            if run.converged:
+                break
     if not run.converged:
         warnings.warn(
             f"Newton's method stopped after {len(run.history)} steps with u still changing by "
@@ -74,8 +80,9 @@ def _from(
     at: Linearised[Any],
     size: float,
     rounding: float,
+    whole: bool,
 ) -> NewtonRun[State]:
-    """Iterate from a u whose residual has a size."""
+    """Iterate from a u whose residual has a size, by ``whole`` steps or such that lower it."""
     history: list[float] = []
     while True:
         found = solve(at.u)
@@ -84,7 +91,7 @@ def _from(
         full = float(np.linalg.norm(found.u - at.u)) / (float(np.linalg.norm(found.u)) or 1.0)
         new, norm, fraction = found, _residual(problem, found), 1.0
         # Where steps are as small as rounding nothing falls any more.
-        while full > _ROUNDING and norm >= size and fraction > _SMALLEST:
+        while not whole and full > _ROUNDING and norm >= size and fraction > _SMALLEST:
             fraction /= 2
             new = Linearised(
                 at.u + fraction * (found.u - at.u),

@@ -115,6 +115,21 @@ def test_newton_takes_one_step_more_than_a_linear_equation_needs():
     assert rest.converged
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("kernel", ["auto", SpectralMixture([1.0], [0.0], [2.0])], ids=str)
+def test_newton_does_not_creep_to_where_the_residual_is_noise(kernel, rng):
+    pde = PDE(Laplacian(1), lambda u: u**3 - u, lambda u: 3 * u**2 - 1)
+    x, places = np.linspace(0, 1, 40), np.linspace(0.05, 0.95, 10)
+    for _ in range(5):
+        u = (np.sin(7 * x), np.sin(7 * places))
+        f = u[0] ** 3 - 50 * u[0] + 20 * rng.standard_normal(40)
+        seen = places, u[1] + 0.1 * rng.standard_normal(10), 0.1
+        ends = (0.0, np.sin(7.0))
+        solution = solve_pde(pde, x, f, ends, kernel=kernel, noise=(20.0, 0.05), observations=seen)
+        assert solution.converged
+        assert solution.iterations <= 8
+
+
 def test_newton_that_does_not_arrive_says_so():
     x = np.linspace(0, 1, 60)
     pde = PDE(Laplacian(1), lambda u: 30 * np.exp(u), lambda u: 30 * np.exp(u))
