@@ -153,12 +153,14 @@ def likely_amplitude(
     rest = (y - H @ exact.mean) / std
     U, s, _ = np.linalg.svd((H / std[:, None]) @ exact.root, full_matrices=False)
     seen = (U.T @ rest) ** 2
+    # Exact zeros, as of u at the ends, are likeliest under no amplitude and say nothing of it.
+    rank = exact.rank if exact.energy else 0
 
     def cost(log_amplitude: float) -> float:
         square = math.exp(2 * log_amplitude)
         spread = square * s**2 + 1
         total = np.sum(np.log(spread)) + np.sum(seen / spread)
-        return 0.5 * (total + exact.energy / square) + exact.rank * log_amplitude
+        return 0.5 * (total + exact.energy / square) + rank * log_amplitude
 
     costs = np.array([cost(at) for at in _AMPLITUDES])
     best = int(np.argmin(costs))

@@ -104,6 +104,14 @@ def test_data_that_noise_explains_leave_an_amplitude():
     assert 0.013 / 1.65 < amplitude < 0.0132
 
 
+def test_exact_zeros_say_nothing_of_the_amplitude():
+    H, y, std = problem(8, 12, 3)
+    G, _, _ = problem(4, 12, 4)
+    exact = exact_data(G, np.zeros(4))
+    within = likely_amplitude(no_data(8), H @ exact.root[:, 4:], 5 * y, std)
+    assert abs(likely_amplitude(exact, H, 5 * y, std) / within - 1) < 1e-4
+
+
 def test_amplitude_without_noise_is_the_mean_square():
     G, z, _ = problem(4, 12, 4)
     exact = exact_data(G, z)
