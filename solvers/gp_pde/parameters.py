@@ -49,7 +49,7 @@ class ParameterFit:
     solution : PDESolution
         That of the equation with the estimate.
     iterations : int
-        Of the maximisation, over all rounds.
+        Newton steps of the maximisation, over all rounds.
     converged : bool
         Whether the maximisation and the rounds met their tolerances.
 
@@ -199,14 +199,10 @@ def fit_pde_parameters(
 
     automatic = isinstance(kernel, str)
     iterations, settled = 0, False
+    search = NewtonSearch(lambda theta: -log_density(theta, chosen), theta, limits)
     for _ in range(_ROUNDS if automatic else 1):
         chosen = solved(theta, kernel).kernels if automatic else kernel
-
-        def cost(theta: np.ndarray, chosen: Kernel = chosen) -> float:
-            return -log_density(theta, chosen)
-
         before = theta
-        search = NewtonSearch(cost, theta, limits)
         theta, curvature, steps, found = search.minimum(theta, maxiter, rtol)
         iterations += steps
         # Half the squared distance in standard deviations.
@@ -226,7 +222,7 @@ def fit_pde_parameters(
     return ParameterFit(
         estimate=frame.cast(frame.asarray(theta.reshape(shape[0]))),
         covariance=frame.cast(frame.asarray(covariance.reshape(shape[1]))),
-        log_evidence=log_density(theta, chosen),
+        log_evidence=_there(solution.log_evidence),
         solution=solution,
         iterations=iterations,
         converged=settled,
