@@ -22,8 +22,9 @@ the joint density of u and the data is maximised over u as well.
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -119,6 +120,13 @@ def fit_spectrum(
     TypeError, ValueError
         As :func:`solve_pde`, and for a problem on several axes.
 
+    Warns
+    -----
+    RuntimeWarning
+        If the maximum found has less evidence than the mixture read from the data, which "auto"
+        starts from. Exact data have many maxima, and equal components may climb one at which the
+        prior is useless.
+
     References
     ----------
     Fang, Cooley, Long, Li, Kirby, Zhe, arXiv 2311.04465.
@@ -155,8 +163,7 @@ def fit_spectrum(
     maxiter = as_integer("maxiter", maxiter, minimum=1)
     start = interval_kernel(problem) if given is kernel else _equal(problem, kernel)
     evidence = _Evidence.of(problem, start)
-    parameters = np.concatenate([np.log(np.maximum(start.weights, 1e-26)), start.freqs])
-    parameters = np.concatenate([parameters, np.log(start.scales)])
+    parameters = _parameters(start)
     Q = len(start.freqs)
     limit = nyquist(problem.grids[0])
     narrowest = math.log(_NARROWEST / (_PERIOD * problem.lengths[0]))
@@ -173,6 +180,8 @@ def fit_spectrum(
         options={"maxiter": maxiter},
     )
     fitted = evidence.kernel(found.x)
+    if given is not kernel or problem.kernels is not None:
+        _warn_if_poor(evidence, float(found.fun), replace(problem, kernels=None))
     return SpectrumFit(
         kernel=SpectralMixture(
             evidence.scale(found.x) * fitted.weights,
@@ -318,6 +327,25 @@ class _Evidence:
             return -z
         dof = 2 * self.start.nu
         return -(dof + 1) * z / (dof + z**2)
+
+
+def _parameters(kernel: SpectralMixture) -> np.ndarray:
+    """Log weights, frequencies and log scales of a mixture."""
+    logs = np.log(np.maximum(kernel.weights, 1e-26)), np.log(kernel.scales)
+    return np.concatenate([logs[0], kernel.freqs, logs[1]])
+
+
+def _warn_if_poor(evidence: _Evidence, fitted: float, problem: Problem) -> None:
+    """Warn where the mixture read from the data, before any fit, has more evidence."""
+    read = interval_kernel(problem)
+    of_read = replace(evidence, start=read)(_parameters(read))[0]
+    if of_read < fitted:
+        warnings.warn(
+            f"the fit ended at a log evidence of {-fitted:.6g}, below the {-of_read:.6g} of the "
+            "mixture read from the data: it is a poor prior; start from kernel='auto'",
+            RuntimeWarning,
+            stacklevel=3,
+        )
 
 
 def _equal(problem: Problem, components: Any) -> SpectralMixture:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 from scipy.stats import multivariate_normal
@@ -121,6 +123,27 @@ def test_exact_data_and_nonlinear_equations():
     assert errors[1] < 1e-5
     assert errors[1] < 0.1 * errors[0]
     assert fit.iterations <= 25
+
+
+def test_a_useless_maximum_is_warned_of():
+    waves = ((1.0, 1), (0.1, 20), (0.05, 100))
+
+    def u(x):
+        return sum(a * np.sin(k * x) for a, k in waves)
+
+    def f(x):
+        return -sum(a * k**2 * np.sin(k * x) for a, k in waves)
+
+    x = np.linspace(0, 2 * np.pi, 240)
+    with pytest.warns(RuntimeWarning, match="poor prior; start from kernel='auto'") as record:
+        poor = fit_spectrum(Laplacian(1), x, f, u, kernel=12)
+    assert record[0].filename == __file__
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        fit = fit_spectrum(Laplacian(1), x, f, u, maxiter=10)
+    assert fit.log_evidence > poor.log_evidence
+    solution = solve_pde(Laplacian(1), x, f, u, kernel=fit.kernel)
+    assert np.abs(solution.u - u(x)).max() < 1e-6
 
 
 @pytest.mark.parametrize(
