@@ -167,4 +167,4 @@ def likely_amplitude(
     if best == 0:
         return math.exp(_AMPLITUDES[costs <= costs[0] + _UNDECIDED].max())
     cell = _AMPLITUDES[max(best - 1, 0)], _AMPLITUDES[min(best + 1, len(_AMPLITUDES) - 1)]
-    return math.exp(minimize_scalar(cost, bounds=cell, method="bounded").x)
+    return math.exp(minimize_scalar(cost, bounds=cell, method="bounded", options={"xatol": 1e-9}).x)
