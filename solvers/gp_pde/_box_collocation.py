@@ -70,14 +70,10 @@ def solve_collocation(problem: Problem) -> PDESolution:
     run = newton(problem, solve, rounding=_ROUNDING)
     posterior = run.last.state
 
-    def at(grids: tuple[np.ndarray, ...]) -> tuple[np.ndarray, np.ndarray]:
-        x = grid_points(grids)
-        operator: Terms = tuple(problem.pde.linear.coefficients(*x.T))
-        return posterior.mean_of(derivative_at(x, zero)), posterior.mean_of(
-            Functionals(x, operator)
-        )
+    def mean(grids: tuple[np.ndarray, ...], orders: tuple[int, ...]) -> np.ndarray:
+        return posterior.mean_of(derivative_at(grid_points(grids), orders))
 
-    norm, off_grid = off_grid_residual(problem, at)
+    norm, off_grid = off_grid_residual(problem, mean)
     seen = problem.observations
     noisy = int(np.count_nonzero(posterior.noise_std)) if seen is None else len(seen.values)
     return PDESolution(

@@ -73,11 +73,10 @@ def solve_interval(problem: Problem) -> PDESolution:
     weights, evidence = run.last.state
     posterior = IntervalPosterior(rows.features, weights)
 
-    def at(grids: tuple[np.ndarray, ...]) -> tuple[np.ndarray, np.ndarray]:
-        image = operator_image(problem, rows.features, grids[0])
-        return rows.features(grids[0]) @ weights.mean, image @ weights.mean
+    def mean(grids: tuple[np.ndarray, ...], orders: tuple[int, ...]) -> np.ndarray:
+        return rows.features(grids[0], orders[0]) @ weights.mean
 
-    norm, off_grid = off_grid_residual(problem, at)
+    norm, off_grid = off_grid_residual(problem, mean)
     return PDESolution(
         u=run.last.u,
         residual_norm=norm,

@@ -54,6 +54,22 @@ def test_results_are_of_the_callers_kind(xp):
     assert xp.numpy(solution.sample(2, rng=0)).shape == (2, 60)
 
 
+@pytest.mark.parametrize("method", ["features", "collocation", "differentiation"])
+def test_residuals_of_homogeneous_equations_do_not_grow_with_the_grid(method):
+    screened = LinearOperator1D(-100.0, 0.0, 1.0)
+    kernel = SpectralMixture([1.0], [0.0], [0.4])
+    norms = [
+        solve_pde(
+            screened, np.linspace(0, 1, n), np.zeros(n), (1.0, 0.5), method=method, kernel=kernel
+        ).residual_norm
+        for n in (20, 80)
+    ]
+    # Values that do not solve the equation are off by as much as its terms.
+    assert max(norms) < 1e-2
+    nothing = solve_pde(screened, X, 0.0, (0.0, 0.0), method=method, kernel=kernel)
+    assert nothing.residual_norm == 0.0
+
+
 def test_single_precision_is_refused_unless_allowed():
     for grids, f in [(X.astype(np.float32), wave), (X, wave(X).astype(np.float32))]:
         with pytest.raises(ValueError, match="allow_float32"):
