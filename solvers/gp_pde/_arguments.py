@@ -191,8 +191,10 @@ def as_observations(
     if values.shape != (m,):
         raise ValueError(f"observations[1], the values, must have shape ({m},); got {values.shape}")
     if std.shape not in ((), (m,)) or not np.all(std > 0):
+        got = f"shape {std.shape}" if std.shape not in ((), (m,)) else f"minimum {std.min():g}"
         raise ValueError(
-            f"observations[2], the noise, must be positive, a number or of shape ({m},)"
+            "observations[2], the standard deviation of the noise, must be positive, a number or "
+            f"of shape ({m},); got {got}"
         )
     for axis, grid in enumerate(grids):
         if m and not (grid[0] <= points[:, axis].min() and points[:, axis].max() <= grid[-1]):

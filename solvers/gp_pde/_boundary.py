@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Mapping
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -103,7 +104,7 @@ def _trace(edge: Edge, axis: int, end: int) -> np.ndarray:
 
 def _by_name(boundary: Any, dim: int) -> Mapping[str, Any]:
     names = [f"{'xyz'[axis]}{end}" for axis in range(dim) for end in (0, 1)]
-    if isinstance(boundary, Dirichlet | Neumann) or callable(boundary):
+    if isinstance(boundary, Dirichlet | Neumann | Real) or callable(boundary):
         return dict.fromkeys(names, boundary)
     if isinstance(boundary, Mapping):
         unknown = set(boundary) - set(names)
@@ -115,12 +116,13 @@ def _by_name(boundary: Any, dim: int) -> Mapping[str, Any]:
             left, right = boundary
         except (TypeError, ValueError):
             raise ValueError(
-                f"boundary must be a pair (left, right) or Periodic(), got {boundary!r}"
+                "boundary must be a pair (left, right), a number, a callable, a condition, a dict "
+                f"with keys among {names} or Periodic(); got {boundary!r}"
             ) from None
         return {"x0": left, "x1": right}
     raise TypeError(
-        f"boundary must be a callable, a dict with keys among {names} or Periodic(), "
-        f"got {type(boundary).__name__}"
+        f"boundary must be a number, a callable, a condition, a dict with keys among {names} or "
+        f"Periodic(); got {type(boundary).__name__}"
     )
 
 

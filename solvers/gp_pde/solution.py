@@ -37,7 +37,7 @@ class Posterior(Protocol):
         """Joint draws of it, shape (size, m) or (size, ...)."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class PDESolution:
     r"""Solution of a partial differential equation, a Gaussian process given the equation.
 
@@ -46,8 +46,9 @@ class PDESolution:
     u : array
         Posterior mean on the grid.
     residual_norm : float
-        :math:`\lVert Lu + N(u) - f\rVert_2/\lVert f\rVert_2` (not divided where f = 0), half way
-        between the points of the grid where f is callable, else on the grid.
+        :math:`\lVert Lu + N(u) - f\rVert_2/\lVert f\rVert_2`, half way between the points of the
+        grid where f is a number or callable, else on the grid. Where f = 0 it is relative to the
+        largest of the terms of L u and N(u).
     residual_off_grid : bool
         Whether it is the former. A residual on the grid shows what was solved, not how good u is
         between the points.
@@ -105,9 +106,18 @@ class PDESolution:
     extension: tuple[float, ...]
     log_evidence: float | None
     method: str
-    grids: tuple[np.ndarray, ...] = field(repr=False)
-    posterior: Posterior = field(repr=False)
-    frame: Frame = field(default_factory=lambda: frame_like(None), repr=False)
+    grids: tuple[np.ndarray, ...]
+    posterior: Posterior
+    frame: Frame = field(default_factory=lambda: frame_like(None))
+
+    def __repr__(self) -> str:
+        """Sizes and what there is to judge the solution by, without arrays."""
+        points = " x ".join(str(len(grid)) for grid in self.grids)
+        return (
+            f"PDESolution({points} points, method={self.method!r}, "
+            f"residual_norm={self.residual_norm:.2g}, iterations={self.iterations}, "
+            f"converged={self.converged})"
+        )
 
     @property
     def dim(self) -> int:
@@ -142,7 +152,25 @@ class PDESolution:
         points: Any = None,
         order: int | tuple[int, ...] | None = None,
     ) -> Array:
-        """Joint draws from the posterior on the grid, or at ``points``: (size, ...)."""
+        """Draw from the posterior: functions, jointly at all points.
+
+        Parameters
+        ----------
+        size : int
+            Number of draws.
+        rng : numpy.random.Generator or int, optional
+            Source of randomness, or its seed.
+        points : array or tuple of array, optional
+            As for :meth:`predict`; the grid by default.
+        order : int or tuple of int, optional
+            Order of the derivative along each axis, 0 to 4; none by default.
+
+        Returns
+        -------
+        array, shape (size, ...)
+            One draw of the points' shape after the other, in the kind and precision of the
+            solution.
+        """
         size = as_integer("size", size, minimum=1)
         given = self.grids if points is None else points
         frame, host, shape = self._points(given)
@@ -193,7 +221,8 @@ def as_order(order: int | tuple[int, ...] | None, dim: int) -> tuple[int, ...]:
     given = order if isinstance(order, tuple | list) else (order,)
     orders = tuple(as_integer("order", one, minimum=0) for one in given)
     if len(orders) != dim or max(orders) > 4:
-        raise ValueError(f"order must be {dim} integers from 0 to 4, got {order!r}")
+        wanted = "an integer" if dim == 1 else f"{dim} integers"
+        raise ValueError(f"order must be {wanted} from 0 to 4, got {order!r}")
     return orders
 
 

@@ -64,13 +64,13 @@ def solve_pde(
         Increasing points of each axis, both ends included; a bare array for one axis.
     f : callable, array of the grid's shape, or float
         Right-hand side.
-    boundary : pair, dict, callable, condition or Periodic
+    boundary : pair, dict, float, callable, condition or Periodic
         One axis: ``(left, right)``. Several: a dict with some of the keys "x0", "x1" (the first
         axis' ends), "y0", "y1" (the second's), where a missing face carries no data, as the outflow
         of an advection problem. Each is a datum of u, a :class:`Dirichlet` or :class:`Neumann`
         condition, or ``Periodic()`` at both ends of an axis; on one axis also None (no data), or a
-        list of conditions. A callable or a condition alone stands for all faces, ``Periodic()`` for
-        all axes.
+        list of conditions. A number, a callable or a condition alone stands for all faces,
+        ``Periodic()`` for all axes.
     method : {"features", "collocation", "differentiation"}
         "collocation" takes up to 10000 points and conditions in all and no periodic axes;
         "differentiation" no noise, no observations and no periodic axes, and on two axes only

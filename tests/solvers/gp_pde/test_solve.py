@@ -35,6 +35,22 @@ def test_data_as_functions_values_and_conditions_are_the_same():
     assert np.abs(first.u - np.sin(20 * X)).max() < 1e-6
 
 
+@pytest.mark.parametrize("dim", [1, 2])
+def test_a_number_is_the_value_on_all_faces(dim):
+    grids = (np.linspace(0, 1, 20),) * dim
+    number = solve_pde(Laplacian(dim), grids, 1.0, 2.0)
+    np.testing.assert_array_equal(number.u, solve_pde(Laplacian(dim), grids, 1.0, Dirichlet(2)).u)
+    assert abs(number.u[(0,) * dim] - 2) < 1e-8
+    assert len(repr(number)) < 200
+    assert "20 x 20"[: 5 * dim - 3] in repr(number)
+
+
+def test_errors_of_functions_are_chained():
+    with pytest.raises(ValueError, match="f must take") as caught:
+        solve_pde(Laplacian(1), X, lambda x: {}[0], 0.0)
+    assert isinstance(caught.value.__cause__, KeyError)
+
+
 def test_neumann_data_point_outward():
     boundary = (Neumann(-20.0), Neumann(lambda x: 20 * np.cos(20 * x)))
     screened = LinearOperator1D(-1.0, 0.0, 1.0)
@@ -128,10 +144,12 @@ def fine_noise(x):
         ({"f": np.where(X > 0.9, np.inf, X)}, ValueError, "f must be finite"),
         ({"f": lambda x: x / 0}, ValueError, "f must be finite"),
         ({"f": lambda x: x[:4]}, ValueError, "f must give values of shape"),
+        ({"f": lambda x: float(x)}, ValueError, "f must take 1 array.* TypeError: only"),
         ({"f": 1j * X}, TypeError, "f must be real"),
         ({"f": "zero"}, TypeError, "f must"),
         ({"boundary": (0.0,)}, ValueError, "boundary must be a pair"),
-        ({"boundary": 0.0}, ValueError, "boundary must be a pair"),
+        ({"boundary": 1j}, ValueError, "boundary must be a pair"),
+        ({"boundary": lambda x, y: x}, ValueError, "boundary x0 must take 1 array"),
         ({"boundary": {"y0": 0.0}}, ValueError, "boundary must have keys"),
         ({"boundary": (Periodic(), 0.0)}, ValueError, "Periodic"),
         ({"boundary": (np.ones(3), 0.0)}, ValueError, "boundary x0 must have shape"),
@@ -149,7 +167,8 @@ def fine_noise(x):
         ({"noise": (0.1, -1.0)}, ValueError, "noise must not be negative"),
         ({"observations": (X, X)}, ValueError, "observations must be a tuple"),
         ({"observations": (X, X[:5], 0.1)}, ValueError, r"observations\[1\]"),
-        ({"observations": (X, X, 0.0)}, ValueError, r"observations\[2\]"),
+        ({"observations": (X, X, 0.0)}, ValueError, r"observations\[2\].*got minimum 0"),
+        ({"observations": (X, X, X[:3])}, ValueError, r"observations\[2\].*got shape \(3,\)"),
         ({"observations": (X + 1, X, 0.1)}, ValueError, r"observations\[0\].*box"),
         ({"observations": (X[:, None, None], X, 0.1)}, ValueError, r"observations\[0\]"),
         ({"rtol": 0.0}, ValueError, "rtol"),
@@ -171,7 +190,7 @@ def test_bad_input(change, error, match):
         ({"x0": 0.0, "y0": 1.0}, ValueError, "corner"),
         ({"x0": np.ones(5)}, ValueError, "boundary x0 must have shape"),
         ({"x0": Periodic(), "x1": Periodic(), "y0": X}, ValueError, "repeat"),
-        ((0.0, 0.0), TypeError, "boundary must be a callable, a dict"),
+        ((0.0, 0.0), TypeError, "boundary must be a number, a callable"),
         ({"x0": [0.0, 1.0]}, ValueError, "boundary x0 must have shape"),
     ],
 )
@@ -184,7 +203,7 @@ def test_bad_boundaries_of_a_rectangle(boundary, error, match):
     ("call", "match"),
     [
         (lambda s: s.predict([2.0]), "points must lie in the box"),
-        (lambda s: s.predict([0.5], order=5), "order"),
+        (lambda s: s.predict([0.5], order=5), "order must be an integer from 0 to 4, got 5"),
         (lambda s: s.predict([0.5], order=(0, 0)), "order"),
         (lambda s: s.predict((X, X)), "points must be 1 grids"),
         (lambda s: s.predict((X[:, None],)), r"points\[0\]"),
