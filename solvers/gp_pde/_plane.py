@@ -34,7 +34,7 @@ from solvers.gp_pde._plane_noise import (
     solve_noisy,
     with_noise_of_the_unseen,
 )
-from solvers.gp_pde._plane_posterior import PlanePosterior, log_predictive
+from solvers.gp_pde._plane_posterior import PlanePosterior, log_predictive, unseen_variance
 from solvers.gp_pde._plane_spectrum import plane_kernels
 from solvers.gp_pde._plane_system import PlaneSystem, Terms, mean_terms, plane_system
 from solvers.gp_pde._problem import Edge, Problem
@@ -59,8 +59,11 @@ def solve_plane(problem: Problem) -> PDESolution:
     """Solve a problem on a box of two or more axes.
 
     Exact data that determine u are met by the bases of the axes; the variance is then that of the
-    prior's directions which the bases leave out. Noise, and conditions that leave u open, take the
-    dense posterior of :mod:`solvers.gp_pde._plane_noise`, with the approximations named there.
+    prior's directions which the bases leave out. Where the prior was read from the data, it
+    is enlarged until those directions leave as much of the equation as there is left of it, between
+    the points of the grid if f is known there: u may be unlike the prior. Noise, and conditions
+    that leave u open, take the dense posterior of :mod:`solvers.gp_pde._plane_noise`, with the
+    approximations named there.
 
     Raises
     ------
@@ -113,6 +116,9 @@ def _solve_exact(problem: Problem, terms: Terms) -> tuple[PDESolution, bool]:
     amplitude = 1.0 if problem.kernels is not None else _amplitude(system, u)
     posterior = PlanePosterior(system.bases, iteration.coefficients, amplitude)
     solution = _solution(solved, posterior, nugget=CUTOFF)
+    if problem.kernels is None:
+        doubted = max(amplitude, _amplitude_of_residual(solved))
+        solution = replace(solution, posterior=replace(posterior, amplitude=doubted))
     if problem.observations is not None:
         solution = replace(solution, log_evidence=log_predictive(posterior, problem.observations))
     return solution, iteration.singular
@@ -174,7 +180,8 @@ def _solution(solved: _Solved, posterior: PlanePosterior, *, nugget: float) -> P
         iterations=iteration.iterations,
         converged=iteration.converged,
         nugget=nugget,
-        freqs=tuple(np.asarray(kernel.freqs) for kernel in system.kernels),
+        # Lines, layers and slow functions may have the same.
+        freqs=tuple(np.unique(kernel.freqs) for kernel in system.kernels),
         kernels=(scaled, *others),
         extension=tuple(
             basis.features.period / length
@@ -301,20 +308,27 @@ def _without_homogeneous(system: PlaneSystem, full: np.ndarray) -> np.ndarray:
 
 
 def _residual(system: PlaneSystem, full: np.ndarray) -> tuple[float, float]:
-    """Residual of the equation relative to f and, where f = 0, as it is; and relative to its terms.
+    """Residual of the equation relative to f, or if that is zero to its terms; and to its terms."""
+    gap, sizes = _gap(system, full)
+    residual, data, terms = float(np.linalg.norm(gap)), sizes[0], max(sizes)
+    return residual / (data or terms or 1.0), residual / (terms or 1.0)
 
-    It is taken between the points of the grid if f is known there.
-    """
+
+def _gap(system: PlaneSystem, full: np.ndarray) -> tuple[np.ndarray, list[float]]:
+    """Lu + N(u) - f, between the points of the grid if f is known there; norms of f and terms."""
     problem = system.problem
-    points, f = problem.grids, problem.f
+    points, f = _residual_points(problem), problem.f
     if problem.source is not None:
-        points = tuple((grid[1:] + grid[:-1]) / 2 for grid in problem.grids)
         f = problem.source(*np.meshgrid(*points, indexing="ij"))
     parts = system.parts(full, points)
-    gap = float(np.linalg.norm(sum(parts) - f))
-    data = float(np.linalg.norm(f))
-    terms = max(data, *(float(np.linalg.norm(part)) for part in parts))
-    return gap / (data or 1.0), gap / (terms or 1.0)
+    return sum(parts) - f, [float(np.linalg.norm(part)) for part in (f, *parts)]
+
+
+def _residual_points(problem: Problem) -> tuple[np.ndarray, ...]:
+    """Between the points of the grid if f is known there."""
+    if problem.source is None:
+        return problem.grids
+    return tuple((grid[1:] + grid[:-1]) / 2 for grid in problem.grids)
 
 
 def _misfit(system: PlaneSystem, full: np.ndarray) -> float:
@@ -333,3 +347,16 @@ def _amplitude(system: PlaneSystem, u: np.ndarray) -> float:
     """Standard deviation for a prior of unit variance, that of u itself."""
     variance = float(np.prod([basis.features.variance() for basis in system.bases]))
     return float(np.sqrt(np.mean(u**2) / variance)) or 1.0
+
+
+def _amplitude_of_residual(solved: _Solved) -> float:
+    """With it, the directions left out leave as much of the equation as there is left of it."""
+    system = solved.system
+    points = _residual_points(system.problem)
+    left = sum(
+        abs(c)
+        * math.sqrt(float(np.mean(unseen_variance(system.bases, points, orders, product=True))))
+        for c, orders in system.terms
+    )
+    gap = _gap(system, solved.iteration.coefficients)[0]
+    return float(np.sqrt(np.mean(gap**2))) / left if left > 0 else 0.0

@@ -53,7 +53,9 @@ class PDESolution:
         Whether it is the former. A residual on the grid shows what was solved, not how good u is
         between the points.
     newton_history : tuple of float
-        Relative change of u in each Newton step; empty for a linear equation.
+        Relative change of u in each Newton step; empty for a linear equation. Steps start at u = 0
+        on one axis, so that the first change is 1, and on several at a solution that meets the
+        boundary data without the nonlinear term.
     iterations : int
         Newton steps, or those of the iterative linear solver for a linear equation.
     converged : bool
@@ -139,6 +141,14 @@ class PDESolution:
         -------
         mean, variance : array
             Of the points' shape, in the kind and precision of the solution.
+
+        Notes
+        -----
+        Where the equation and its boundary data are exact, the variance is that of the prior in the
+        directions they leave open: it is no bound of the discretisation's error, and if u is unlike
+        the prior, as a narrow wall is unlike waves, it may be far too small. On several axes it is
+        enlarged to what the equation's residual makes likely, if the kernel is "auto". Otherwise
+        look at ``residual_norm`` and at a finer grid.
         """
         frame, host, shape = self._points(points)
         mean, variance = self.posterior.moments(host, as_order(order, self.dim))

@@ -171,6 +171,7 @@ def test_an_advection_reads_the_frequencies_of_time_off_the_initial_data():
     whole = solve_plane(box(Advection(12.0), u, (axis, axis), ends=[(0, 0), (1, 0)]))
     assert error(whole, u) < 1e-7
     assert min(abs(f - 60 / (2 * np.pi)) for f in whole.freqs[1]) < 1.0
+    assert all(np.all(np.diff(freqs) > 0) for freqs in whole.freqs)
 
 
 def test_allen_cahn_by_newton():
@@ -185,6 +186,29 @@ def test_allen_cahn_by_newton():
     assert solution.newton_history[-1] < 1e-10
     # Quadratic convergence.
     assert solution.newton_history[1] < 0.1 * solution.newton_history[0]
+
+
+@pytest.mark.parametrize("n", [30, 45])
+def test_the_variance_of_a_wall_is_of_the_size_of_its_error(n):
+    """Allen and Cahn's: unlike waves, so that the prior alone has it exact."""
+    u = sympy.tanh((X - 0.5 + Y / 5) / sympy.sqrt(0.0208))
+    grids = (np.linspace(0.0, 1.0, n), np.linspace(0.0, 1.0, n))
+    problem = box(
+        -0.01 * Laplacian(2), u, grids, nonlinear=lambda u: u**3 - u, jac=lambda u: 3 * u**2 - 1
+    )
+    # What is left of f is rounding.
+    problem = replace(problem, f=0.0 * problem.f, source=lambda x, y: 0.0 * x)
+    solution = solve_plane(problem)
+    points = (np.linspace(0.0, 1.0, 70),) * 2
+    _, variance = solution.posterior.moments(points, (0, 0))
+    size = np.linalg.norm(function(u)(*np.meshgrid(*points, indexing="ij"))) / 70
+    ratio = np.sqrt(np.mean(variance)) / (size * error(solution, u))
+    # The residual is largest in the highest frequencies, the error need not be.
+    assert 0.1 < ratio < 10
+    # What is said of the prior is not enlarged.
+    stated = float(np.sum(solution.kernels[0].weights))
+    assert 0.1 < stated < 10
+    assert solution.posterior.amplitude > 10 * np.sqrt(stated)
 
 
 def test_newton_stops_at_maxiter_and_says_so():
