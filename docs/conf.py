@@ -44,7 +44,7 @@ numpydoc_validation_exclude = {
     r"\.get_metadata_routing$",
     r"\.set_\w+_request$",
     # Results: their fields are documented as attributes, and nobody constructs them.
-    r"\.\w+(Solution|Solution2D|Eigenvalues)$",
+    r"\.\w+(Solution|Solution2D|Eigenvalues|Fit)$",
     r"\.(Guarantee|OrthogonalOperator|Sketch)$",
     r"\.(FrechetMean|MdopEmbedding|NormalizedBatch)$",
     # What torch and GPyTorch call: the shapes are in the class's docstring, or theirs.

@@ -100,7 +100,24 @@ class GPSolution:
         *,
         order: int | tuple[int, ...] | None = None,
     ) -> Array:
-        """Joint draws from the posterior at ``points``, shape (size, ...)."""
+        """Draw from the posterior: functions, jointly at all points.
+
+        Parameters
+        ----------
+        points : array
+            As for :meth:`predict`.
+        size : int
+            Number of draws.
+        rng : numpy.random.Generator or int, optional
+            Source of randomness, or its seed.
+        order : int or tuple of int, optional
+            Order of the derivative along each axis; none by default.
+
+        Returns
+        -------
+        array, shape (size, ...)
+            One draw of the points' shape after the other.
+        """
         host, shape = as_points(points, len(self.kernels))
         size = as_integer("size", size, minimum=1)
         draws = self.posterior.draw(

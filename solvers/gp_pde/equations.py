@@ -81,7 +81,19 @@ class LinearOperator:
         return not any(callable(coefficient) for coefficient, _ in self.terms)
 
     def coefficients(self, *coordinates: np.ndarray) -> list[tuple[Any, tuple[int, ...]]]:
-        """The terms with callables evaluated at points (one array an axis, all of one shape)."""
+        """Evaluate the coefficients at points.
+
+        Parameters
+        ----------
+        *coordinates : array
+            One an axis, all of one shape.
+
+        Returns
+        -------
+        list of (float or array, tuple of int)
+            The terms: coefficients, those that are callable as arrays of that shape, and the
+            orders of their derivatives.
+        """
         shape = np.shape(coordinates[0])
         return [
             (_coefficient_values(c, coordinates, shape) if callable(c) else c, orders)
@@ -89,7 +101,17 @@ class LinearOperator:
         ]
 
     def frozen(self, *point: float) -> LinearOperator:
-        """The operator with the constant coefficients that this one has at a point."""
+        """Operator with the constant coefficients that this one has at a point.
+
+        Parameters
+        ----------
+        *point : float
+            One coordinate an axis.
+
+        Returns
+        -------
+        LinearOperator
+        """
         terms = self.coefficients(*(np.asarray(float(x)) for x in point))
         return LinearOperator([(float(c), orders) for c, orders in terms])
 
@@ -245,7 +267,18 @@ class PDE:
         return self.nonlinear is None
 
     def reaction(self, u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """N(u) and N'(u), both zero where N is absent."""
+        """N(u) and N'(u), both zero where N is absent.
+
+        Parameters
+        ----------
+        u : array
+            Values of u.
+
+        Returns
+        -------
+        values, slopes : array
+            Of the shape of ``u``.
+        """
         if self.nonlinear is None or self.jac is None:
             return np.zeros_like(u), np.zeros_like(u)
         return (
@@ -254,7 +287,18 @@ class PDE:
         )
 
     def check_jac(self, u: np.ndarray) -> None:
-        """Refuse a ``jac`` that central differences of ``nonlinear`` contradict at ``u``."""
+        """Refuse a ``jac`` that central differences of ``nonlinear`` contradict.
+
+        Parameters
+        ----------
+        u : array
+            Where to compare.
+
+        Raises
+        ------
+        ValueError
+            If they differ.
+        """
         step = 1e-5 * (1 + np.abs(u))
         above, _ = self.reaction(u + step)
         below, _ = self.reaction(u - step)

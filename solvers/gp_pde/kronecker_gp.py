@@ -138,6 +138,7 @@ class KroneckerGP:
         Parameters
         ----------
         U : array, shape (..., n_1, ..., n_d)
+            Values on the grid.
 
         Returns
         -------
@@ -160,6 +161,7 @@ class KroneckerGP:
         Parameters
         ----------
         U : array, shape (..., n_1, ..., n_d)
+            Values on the grid.
 
         Returns
         -------
@@ -178,6 +180,7 @@ class KroneckerGP:
         size : int or tuple of int
             Shape of the axes in front; one draw without any by default.
         rng : Generator, int, optional
+            Source of randomness, or its seed.
 
         Returns
         -------
@@ -194,6 +197,7 @@ class KroneckerGP:
         Parameters
         ----------
         U : array, shape (..., n_1, ..., n_d)
+            Values on the grid.
 
         Returns
         -------
@@ -257,8 +261,7 @@ class KroneckerPosterior:
             For arrays and orders that do not fit, and orders above the kernels' smoothness.
         """
         xp = self.prior.frame.xp
-        points, on_grid = self._places(at)
-        order = self._orders(order)
+        (points, on_grid), order = self._places(at), self._orders(order)
         cross = self._cross(points, order)
         known = [
             xp.sum(K * kronecker_solve([C], K, assume_a="pos"), axis=-1)
@@ -291,6 +294,7 @@ class KroneckerPosterior:
         size : int or tuple of int
             Shape of the axes in front; one draw without any by default.
         rng : Generator, int, optional
+            Source of randomness, or its seed.
         at : array, shape (m, d), or list of d arrays, shapes (m_j,)
             Points, or the axes of a grid of them.
 
@@ -355,8 +359,7 @@ class KroneckerPosterior:
 
     def _orders(self, order: Sequence[int] | None) -> tuple[int, ...]:
         d = len(self.prior.shape)
-        if order is None:
-            return (0,) * d
+        order = (0,) * d if order is None else order
         if len(order) != d:
             raise ValueError(f"order must have {d} numbers, got {order!r}")
         return tuple(as_integer("order", n, minimum=0) for n in order)
@@ -393,6 +396,5 @@ def _outer(xp: Any, vectors: list[Array]) -> Array:
 def _root(frame: Frame, covariance: Array) -> Array:
     """A square root of a matrix that is positive semidefinite but for rounding."""
     xp = frame.xp
-    symmetric = (covariance + xp.matrix_transpose(covariance)) / 2
-    values, vectors = xp.linalg.eigh(symmetric)
+    values, vectors = xp.linalg.eigh((covariance + xp.matrix_transpose(covariance)) / 2)
     return vectors * xp.sqrt(xp.clip(values, 0, None))
