@@ -135,7 +135,7 @@ def solve_pde(
 
     Examples
     --------
-    A wave of 16 periods on 400 points, where second-order finite differences have an error of 24 %.
+    A hundred periods on 400 points, where second-order finite differences have an error of 24 %.
 
     >>> import numpy as np
     >>> from solvers import Laplacian
