@@ -2,6 +2,8 @@ r"""The prior on an interval as the data suggest it: the spectrum of f, of u and
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from scipy.interpolate import CubicSpline
 
@@ -28,6 +30,9 @@ def interval_kernel(problem: Problem) -> SpectralMixture:
     """The kernel given, or the one read from f, the boundary values and the observations."""
     if problem.kernels is not None:
         return problem.kernels[0]
+    if _is_determined(problem):
+        # Noisy values cannot add to what exact data say, and their noise would look like waves.
+        problem = replace(problem, observations=None)
     grid, length = problem.grids[0], problem.lengths[0]
     frozen = _frozen(problem)
     observed = _observed_curve(problem)
@@ -48,6 +53,12 @@ def interval_kernel(problem: Problem) -> SpectralMixture:
         **({"share": 1.0} if noisy else {}),
         nu=_SMOOTHNESS,
     )
+
+
+def _is_determined(problem: Problem) -> bool:
+    """Whether an exact equation has exact conditions for each of its orders."""
+    conditions = problem.pde.linear.orders[0] if problem.periodic[0] else len(problem.edges)
+    return not any(problem.noise) and conditions >= problem.pde.linear.orders[0]
 
 
 def _frozen(problem: Problem) -> tuple[LinearOperator, LinearOperator, LinearOperator]:

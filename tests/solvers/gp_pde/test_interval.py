@@ -346,3 +346,18 @@ def test_a_kernel_given_is_the_prior(kernel, longest, n, rng):
     spread = kernel(np.zeros(1))[0] - np.sum(cross * np.linalg.solve(S, cross.T).T, axis=1)
     np.testing.assert_allclose(variance, spread, rtol=0.03)
     np.testing.assert_allclose(mean, expected, atol=0.03 * np.sqrt(spread.max()))
+
+
+def test_noisy_values_leave_what_exact_data_determine():
+    x = np.linspace(0, 1, 40)
+    points = np.linspace(0.1, 0.9, 30)
+    noisy = np.sin(np.pi * points) + 0.05 * np.random.default_rng(1).standard_normal(30)
+
+    def f(x):
+        return -(np.pi**2) * np.sin(np.pi * x)
+
+    alone = solve_pde(Laplacian(1), x, f, (0.0, 0.0))
+    beside = solve_pde(Laplacian(1), x, f, (0.0, 0.0), observations=(points, noisy, 0.05))
+    between = np.linspace(0, 1, 301)
+    np.testing.assert_allclose(beside.predict(between)[0], alone.predict(between)[0], atol=1e-8)
+    assert beside.residual_norm < 2 * alone.residual_norm
