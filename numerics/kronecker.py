@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import scipy.linalg
@@ -66,7 +67,7 @@ def kronecker_matvec(factors: Sequence[Array], U: Array) -> Array:
     array([36., 15.])
     """
     frame, factors, U = _checked(factors, U)
-    return _along_each_axis(frame, U, [_multiplier(frame, C) for C in factors])
+    return along(U, factors, frame.xp)
 
 
 def kronecker_solve(factors: Sequence[Array], U: Array, *, assume_a: str = "gen") -> Array:
@@ -193,8 +194,7 @@ def kronecker_operator(factors: Sequence[Array]) -> LinearOperator:
     def product(matrices: Sequence[np.ndarray], sizes: tuple[int, ...], X: np.ndarray) -> Array:
         many = X.reshape(math.prod(sizes), -1)
         tensors = many.T.reshape(-1, *sizes)
-        moved = _along_each_axis(frame, tensors, [_multiplier(frame, C) for C in matrices])
-        return moved.reshape(many.shape[1], -1).T.reshape(-1, *X.shape[1:])
+        return along(tensors, matrices).reshape(many.shape[1], -1).T.reshape(-1, *X.shape[1:])
 
     adjoints = [C.conj().T for C in factors]
     return LinearOperator(
@@ -205,6 +205,19 @@ def kronecker_operator(factors: Sequence[Array]) -> LinearOperator:
         rmatvec=lambda x: product(adjoints, rows, x),
         rmatmat=lambda X: product(adjoints, rows, X),
     )
+
+
+def along(tensor: Array, matrices: Sequence[Array | None], xp: Any = np) -> Array:
+    """Multiply a trusted matrix into each of the last axes of a tensor; None leaves an axis."""
+    axis = tensor.ndim - len(matrices)
+    # Each product moves the axis that it takes from the front of the last ones to their end, so
+    # that after all of them they are in order again.
+    for matrix in matrices:
+        if matrix is None:
+            tensor = xp.moveaxis(tensor, axis, -1)
+        else:
+            tensor = xp.tensordot(tensor, matrix, axes=((axis,), (1,)))
+    return tensor
 
 
 def _checked(
@@ -237,11 +250,6 @@ def _along_each_axis(frame: Frame, U: Array, maps: Sequence[Callable[[Array], Ar
         rows = apply(xp.reshape(U, (-1, U.shape[-1])))
         U = xp.reshape(rows, (*U.shape[:-1], rows.shape[-1]))
     return U
-
-
-def _multiplier(frame: Frame, C: Array) -> Callable[[Array], Array]:
-    transposed = frame.xp.matrix_transpose(C)
-    return lambda rows: rows @ transposed
 
 
 def _general_solver(frame: Frame, C: Array) -> Callable[[Array], Array]:

@@ -31,13 +31,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from solvers.gp_pde.equations import LinearOperator
+from solvers.gp_pde.periodogram import PADDING, hann_periodogram
 from solvers.gp_pde.spectral_mixture import SpectralMixture
 
 FLOOR = 1e-16
 
 LINE_WIDTH = 8.0
 _LINES = 8
-_PADDING = 8
 _SMALLEST_LINE = 1e-13
 _BACKGROUND = 1e-3
 # Period over length, and highest frequency over the Nyquist limit, by how near to the limit the
@@ -259,18 +259,16 @@ def power_spectrum(values: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, 
     n = values.shape[-1]
     length = float(points[-1] - points[0])
     spacing = length / (n - 1)
-    window = np.hanning(n + 2)[1:-1]
-    freqs = np.fft.rfftfreq(_PADDING * n, spacing)
+    freqs = np.fft.rfftfreq(PADDING * n, spacing)
     if is_uniform(points):
-        spectrum = np.fft.rfft(values * window, _PADDING * n, axis=-1)
+        power = hann_periodogram(values)
     else:
         t = (points - points[0]) / length
         window = np.gradient(t) * np.sin(np.pi * (t * (n - 1) + 1) / (n + 1)) ** 2
-        freqs = freqs[:: _PADDING // 2]
+        freqs = freqs[:: PADDING // 2]
         waves = np.exp(np.multiply.outer(points - points[0], -2j * np.pi * freqs))
-        spectrum = (values * window) @ waves
-    power = 2 * (np.abs(spectrum) / window.sum()) ** 2
-    power = power.reshape(-1, power.shape[-1]).mean(axis=0)
+        power = 2 * (np.abs((values * window) @ waves) / window.sum()) ** 2
+        power = power.reshape(-1, power.shape[-1]).mean(axis=0)
     power[0] /= 2
     return freqs, power
 

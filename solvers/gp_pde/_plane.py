@@ -22,6 +22,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from numerics.convergence import ConvergenceWarning
+from numerics.kronecker import along
 from solvers.gp_pde._axis_basis import CUTOFF
 from solvers.gp_pde._plane_edges import missing_edges, split_edges, with_other_edges
 from solvers.gp_pde._plane_newton import PlaneIteration, linear_by_gmres, newton
@@ -38,7 +39,6 @@ from solvers.gp_pde._plane_posterior import PlanePosterior, log_predictive, unse
 from solvers.gp_pde._plane_spectrum import plane_kernels
 from solvers.gp_pde._plane_system import PlaneSystem, Terms, mean_terms, plane_system
 from solvers.gp_pde._problem import Edge, Problem
-from solvers.gp_pde._sylvester import along
 from solvers.gp_pde.solution import PDESolution
 from solvers.gp_pde.spectral_mixture import SpectralMixture
 

@@ -19,9 +19,9 @@ import numpy as np
 from scipy.sparse.linalg import LinearOperator as ScipyOperator
 from scipy.sparse.linalg import lsqr
 
+from numerics.kronecker import along
 from solvers.gp_pde._plane_system import PlaneSystem, Terms, edge_row, ends_of
 from solvers.gp_pde._problem import Edge, Problem
-from solvers.gp_pde._sylvester import along
 
 _RTOL = 1e-11
 _CONSISTENT = 1e-10

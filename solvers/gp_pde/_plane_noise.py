@@ -34,6 +34,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.linalg import cholesky, solve_triangular
 
+from numerics.kronecker import along
 from solvers.gp_pde._axis_basis import CUTOFF
 from solvers.gp_pde._features import nyquist
 from solvers.gp_pde._plane_normal import (
@@ -45,7 +46,6 @@ from solvers.gp_pde._plane_posterior import unseen_variance
 from solvers.gp_pde._plane_spread import DenseSpread
 from solvers.gp_pde._plane_system import PlaneSystem, Terms
 from solvers.gp_pde._problem import Problem
-from solvers.gp_pde._sylvester import along
 from solvers.gp_pde.spectral_mixture import SpectralMixture
 
 MOST_UNKNOWNS = 4000

@@ -19,9 +19,9 @@ from functools import reduce
 
 import numpy as np
 
+from numerics.kronecker import along
 from solvers.gp_pde._plane_spread import row_products
 from solvers.gp_pde._plane_system import PlaneSystem, edge_row, varying_coefficients
-from solvers.gp_pde._sylvester import along
 
 _MOST_WORK = 3e11
 _CHUNK = 2**23

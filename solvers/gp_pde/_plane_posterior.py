@@ -18,9 +18,9 @@ from typing import Protocol
 
 import numpy as np
 
+from numerics.kronecker import along
 from solvers.gp_pde._axis_basis import AxisBasis
 from solvers.gp_pde._problem import Observations
-from solvers.gp_pde._sylvester import along
 from solvers.gp_pde.solution import Points
 
 _CHUNK = 2**22

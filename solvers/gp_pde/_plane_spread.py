@@ -12,7 +12,7 @@ from functools import cached_property, reduce
 
 import numpy as np
 
-from solvers.gp_pde._sylvester import along
+from numerics.kronecker import along
 
 _CHUNK = 2**23
 

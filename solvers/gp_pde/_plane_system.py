@@ -19,10 +19,11 @@ from functools import cached_property
 
 import numpy as np
 
+from numerics.kronecker import along
 from solvers.gp_pde._axis_basis import AxisBasis, axis_basis
 from solvers.gp_pde._features import axis_features
 from solvers.gp_pde._problem import Edge, Problem
-from solvers.gp_pde._sylvester import SeparableOperator, along, apply_terms
+from solvers.gp_pde._sylvester import SeparableOperator, apply_terms
 from solvers.gp_pde.spectral_mixture import SpectralMixture
 
 Terms = list[tuple[float, tuple[int, ...]]]

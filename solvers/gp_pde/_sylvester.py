@@ -27,6 +27,8 @@ import scipy.linalg
 from scipy.sparse.linalg import LinearOperator as ScipyOperator
 from scipy.sparse.linalg import gmres
 
+from numerics.kronecker import along
+
 Terms = Sequence[tuple[float, tuple[int, ...]]]
 
 _SYMMETRIC = 1e-8
@@ -35,20 +37,6 @@ _FLOOR = 1e3
 _ROUNDING = 1e-15
 _REFINEMENTS = 12
 _RESTART = 60
-
-
-def along(tensor: np.ndarray, matrices: Sequence[np.ndarray | None]) -> np.ndarray:
-    """Multiply a matrix into each of the last axes of a tensor; None leaves an axis as it is."""
-    d = len(matrices)
-    # Each product moves the axis that it takes from the front of the d to their end, so that
-    # after d of them they are in order again.
-    for matrix in matrices:
-        axis = tensor.ndim - d
-        if matrix is None:
-            tensor = np.moveaxis(tensor, axis, -1)
-        else:
-            tensor = np.tensordot(tensor, matrix, axes=(axis, 1))
-    return tensor
 
 
 def apply_terms(

@@ -21,7 +21,7 @@ import numpy as np
 
 from numerics.arrays import Array, as_arrays, as_float, as_integer, check_real
 
-_PADDING = 8
+PADDING = 8
 _LOBE = 2.0  # half the width of the window's main lobe, in bins
 _ABOVE_LEAKAGE = 10.0  # in power; a line whose amplitude varies leaks more than a steady one
 _SMALLEST = 1e-13
@@ -119,13 +119,13 @@ def _lines(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     if largest == 0:
         return np.zeros(0), np.zeros(0)
     n = values.shape[-1]
-    power = _periodogram(values / largest)
+    power = hann_periodogram(values / largest)
     left = np.concatenate(([-1.0], power[:-1]))
     right = np.concatenate((power[1:], [-1.0]))
     peaks = np.flatnonzero((power >= left) & (power > right))
     peaks = peaks[np.argsort(-power[peaks], kind="stable")]
     places, heights = _refined(power, peaks)
-    bins = places * (n + 1) / (_PADDING * n)
+    bins = places * (n + 1) / (PADDING * n)
     leakage = np.zeros(len(bins))
     kept = []
     open_ = np.ones(len(bins), dtype=bool)
@@ -140,11 +140,11 @@ def _lines(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return bins[kept], heights[kept] * largest**2
 
 
-def _periodogram(values: np.ndarray) -> np.ndarray:
+def hann_periodogram(values: np.ndarray) -> np.ndarray:
     """Power at the multiples of 1/8 of a bin; at a wave's frequency it is the mean square."""
     n = values.shape[-1]
     window = np.hanning(n + 2)[1:-1]
-    spectrum = np.fft.rfft(values * window, _PADDING * n, axis=-1)
+    spectrum = np.fft.rfft(values * window, PADDING * n, axis=-1)
     power = 2 * (np.abs(spectrum) / window.sum()) ** 2
     return np.mean(power.reshape(-1, power.shape[-1]), axis=0)
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
+from numerics.kronecker import along
 from solvers.gp_pde._axis_basis import axis_basis
 from solvers.gp_pde._features import axis_features
 from solvers.gp_pde._plane import solve_plane
@@ -15,7 +16,6 @@ from solvers.gp_pde._plane_observed import observed_widths
 from solvers.gp_pde._plane_posterior import PlanePosterior
 from solvers.gp_pde._plane_spread import row_products
 from solvers.gp_pde._problem import Edge, Observations, Problem
-from solvers.gp_pde._sylvester import along
 from solvers.gp_pde.equations import PDE, Advection, Laplacian, LinearOperator
 from solvers.gp_pde.spectral_mixture import SpectralMixture
 

@@ -8,7 +8,8 @@ import scipy.linalg
 from hypothesis import given
 from hypothesis import strategies as st
 
-from solvers.gp_pde._sylvester import SeparableOperator, along, krylov
+from numerics.kronecker import along
+from solvers.gp_pde._sylvester import SeparableOperator, krylov
 
 EPS = np.finfo(np.float64).eps
 

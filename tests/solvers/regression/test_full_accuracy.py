@@ -66,7 +66,7 @@ def test_gradient_is_zero(n, d, k, method, ridge, seed):
     n = max(n, 6 * d)
     A, b = rng.standard_normal((n, d)), rng.standard_normal((n, k) if k else n)
     solution = lstsq(A, b, method=method, ridge=ridge, rng=seed)
-    # Its sketch is too poor for one small problem in a hundred, which it says.
+    # Of small problems it leaves a few unsolved: see the test below.
     assume(method != "iterative_sketch" or solution.converged)
     residual = b - A @ solution.x
     assert solution.x.shape == (d, *b.shape[1:])
@@ -75,6 +75,20 @@ def test_gradient_is_zero(n, d, k, method, ridge, seed):
     scale = np.linalg.norm(A) * np.linalg.norm(b)
     assert np.linalg.norm(A.T @ residual - ridge * solution.x) <= 1e-13 * scale
     np.testing.assert_allclose(solution.residual_norm, np.linalg.norm(residual, axis=0), rtol=1e-7)
+
+
+def test_iterative_sketch_says_where_its_sketch_is_too_poor():
+    unsolved = 0
+    for seed in range(100):
+        rng = np.random.default_rng(seed)
+        A, b = rng.standard_normal((53, 6)), rng.standard_normal(53)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            converged = lstsq(A, b, method="iterative_sketch", rng=seed).converged
+        assert converged == (not caught)
+        unsolved += not converged
+    # 3 of 300 draws of this shape; more than 5 of 100 have a chance below 1e-3.
+    assert unsolved <= 5
 
 
 @pytest.mark.parametrize("residual", [1e-6, 1e-3])
